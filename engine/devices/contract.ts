@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What a device module brings and what it may ask for. The list of modules is index.ts. */
+import type { Clock, OptionSchema, OptionsOf, Scheduler } from '../base/index.ts';
+import type { BlockDevice } from '../block/index.ts';
+import type { Executor, ExecutorChoice, ExecutorId, ExecutorOptions } from '../executor/contract.ts';
+import type { Memory } from '../memory/index.ts';
+
+export interface DevicePorts {
+  /** The run's clock: the host's, or a virtual one that the device moves (`VirtualClock`). */
+  readonly clock: Clock;
+  readonly memory: Memory;
+  readonly scheduler: Scheduler;
+  readonly imageFiles?: ImageFilePort;
+  readonly executors?: ExecutorPort;
+  /** What the run asks of the executor; devices without one ignore it. */
+  readonly io: {
+    readonly ioEngine: ExecutorId;
+    readonly depth: number;
+    readonly submitBatch: number;
+    readonly direct: boolean;
+    readonly readOnly: boolean;
+  };
+}
+
+/** Opens, checks and locks regular files of the host (promises.md, "Images"). Throws `HostError`. */
+export interface ImageFilePort {
+  open(path: string, options: { readonly readOnly: boolean; readonly direct: boolean }): OpenImage;
+}
+export interface OpenImage {
+  readonly path: string;
+  /** The host's descriptor; belongs to this object. */
+  readonly fd: number;
+  readonly sizeBytes: number;
+  readonly isReadOnly: boolean;
+  /** Opened with O_DIRECT, and the file system honours it; else `directRefusedWhy` says why not. */
+  readonly isDirect: boolean;
+  readonly directRefusedWhy: string | null;
+  /** Granularity of offset and length, and alignment of buffers, in bytes (statx DIOALIGN, else the fall-back of the doctor). */
+  readonly offsetAlignBytes: number;
+  readonly memoryAlignBytes: number;
+  close(): void;
+}
+/** Makes executors over the host's system calls, falling back io_uring, libaio, threads where the host refuses. */
+export interface ExecutorPort {
+  open(asked: ExecutorId, options: ExecutorOptions): { readonly executor: Executor; readonly choice: ExecutorChoice };
+}
+
+export interface DeviceModule<S extends OptionSchema = OptionSchema> {
+  readonly id: string;
+  readonly title: string;
+  readonly help: string;
+  readonly options: S;
+  /** Ports that the module cannot do without; the interface says what is missing. */
+  readonly needs: readonly ('imageFiles' | 'executors')[];
+  /** True where time is the model's own: the run uses a virtual clock, which `CompletionSource.wait` moves. */
+  readonly virtualTime: boolean;
+  /** Throws `HostError` where the host or the options refuse. */
+  open(ports: DevicePorts, options: OptionsOf<S>): OpenDevice;
+}
+export interface OpenDevice {
+  readonly device: BlockDevice;
+  /** Null: no executor is involved. */
+  readonly executorChoice: ExecutorChoice | null;
+  readonly image: OpenImage | null;
+}

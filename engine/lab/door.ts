@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The lab's door: what main/ may ask of the engine. Everything here runs to its end on the calling thread and blocks it, so main/
+ * calls it on a thread made for it (the engine process's engine thread), never on one with a message loop.
+ */
+import type { Arena, Clock, TraceColumns } from '../base/index.ts';
+import type { DevicePorts, ExecutorPort, ImageFilePort } from '../devices/contract.ts';
+import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contract.ts';
+import type { Experiment, Target } from './experiment.ts';
+import type { ExplainRequest, Explanation } from './explanation.ts';
+import type { HostEvidence, RequestColumns, RunProgress, RunResult, SeriesPoint } from './result.ts';
+
+/** What the lab needs of the host. Optional ports may be missing: modules that need them then say so. */
+export interface LabPorts {
+  readonly clock: Clock;
+  /** Unix time, for what is written down (time stamps on disk and in results). */
+  readonly unixMs: () => number;
+  /** Makes the arena of a run; `pageCount` pages of 4096 bytes. */
+  readonly makeArena: (pageCount: number) => Arena;
+  readonly imageFiles?: ImageFilePort;
+  readonly executors?: ExecutorPort;
+  /** CPU time of the engine process so far. */
+  readonly cpuTimes: () => { readonly userNs: number; readonly systemNs: number };
+  /** Begins to watch what the host counts for an image file; call the result at the end of the run. */
+  readonly watchHost?: (imagePath: string) => () => Omit<HostEvidence, 'isDirect' | 'directRefusedWhy'>;
+}
+
+export interface RunControl {
+  /** Looked at between requests; true once the person cancelled. */
+  isStopRequested(): boolean;
+  /** 10 to 30 times a second. */
+  onProgress(progress: RunProgress, newPoints: readonly SeriesPoint[]): void;
+}
+export interface RunOutcome {
+  readonly result: RunResult;
+  readonly requests: RequestColumns;
+  readonly trace: TraceColumns | null;
+}
+
+/** Implemented in run.ts, explain.ts and image-tools.ts. Host refusals are thrown as `HostError`. */
+export interface Lab {
+  run(experiment: Experiment, ports: LabPorts, control: RunControl): RunOutcome;
+  explain(request: ExplainRequest, ports: LabPorts): Explanation;
+  image: ImageTools;
+}
+
+export interface OpenedProbe {
+  readonly sizeBytes: number;
+  readonly fileSystemId: string;
+  readonly probe: FileSystemProbe | null;
+  readonly isDirect: boolean;
+  readonly directRefusedWhy: string | null;
+  readonly offsetAlignBytes: number;
+  readonly memoryAlignBytes: number;
+}
+/** Work on the files inside an image. Paths inside are absolute, '/' separated. */
+export interface ImageTools {
+  probe(ports: LabPorts, path: string): OpenedProbe;
+  /** Formats an existing regular file of the right size, made by the caller for this purpose. */
+  format(ports: LabPorts, path: string, fileSystemId: string, options: Readonly<Record<string, unknown>>): void;
+  list(ports: LabPorts, path: string, folder: string): (DirectoryEntry & { readonly sizeBytes: number })[];
+  map(ports: LabPorts, path: string, file: string): { readonly blockSizeBytes: number; readonly sizeBytes: number; readonly extents: FileExtent[] };
+  /** Reads a file in pieces of at most 1 MiB. */
+  read(ports: LabPorts, path: string, file: string, onData: (bytes: Uint8Array) => void): void;
+  /** Makes the file, or replaces its content; `nextData` gives null at the end. */
+  write(ports: LabPorts, path: string, file: string, nextData: () => Uint8Array | null): void;
+}
+export type { DevicePorts, Target };

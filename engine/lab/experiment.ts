@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * An experiment: what the person asks for. Plain data, every field with its unit; what it means is fio's vocabulary where fio has a
+ * word. The YAML file, the form, the fio job and the contract all carry this one shape.
+ */
+import type { OptionValues } from '../base/index.ts';
+import type { ExecutorId } from '../executor/contract.ts';
+
+export const RW_PATTERNS = ['read', 'write', 'randread', 'randwrite', 'rw', 'randrw'] as const;
+export type RwPattern = (typeof RW_PATTERNS)[number];
+export const DISTRIBUTIONS = ['random', 'zipf', 'pareto', 'normal'] as const;
+
+/** Where the I/O goes: a device module, a file system on it, a file in it. */
+export interface Target {
+  readonly device: { readonly id: string; readonly options: OptionValues };
+  /** 'auto': whatever the image holds. Without `format` an image must already hold this file system. */
+  readonly fileSystem: { readonly id: string; readonly options: OptionValues };
+  /** Null: the whole device as one block-device file (only with file system 'raw'). */
+  readonly filePath: string | null;
+  /** Size of the file in bytes, made or grown to it before the run (laid out and written); null: as it is. */
+  readonly fileSizeBytes: number | null;
+  /** Make the image first where it does not exist (`sizeBytes`), and format it. Never touches an existing file. */
+  readonly create: { readonly sizeBytes: number } | null;
+  /** The person's consent, in words, that this run may change data in an image that the lab did not make. */
+  readonly consentToWrite: boolean;
+}
+
+export interface BlockSizeShare {
+  readonly sizeBytes: number;
+  /** Parts of 100; shares of a list add up to 100. */
+  readonly percent: number;
+}
+
+/** One kind of load; `numJobs` copies of it run side by side. */
+export interface Job {
+  readonly name: string;
+  readonly rw: RwPattern;
+  /** Percent of reads of a mixed load. */
+  readonly rwMixReadPercent: number;
+  /** One or more sizes with their shares (bs, bssplit). */
+  readonly blockSizes: readonly BlockSizeShare[];
+  /** Start of the area in the file. */
+  readonly offsetBytes: number;
+  /** Length of the area; null: to the end of the file. */
+  readonly sizeBytes: number | null;
+  /** Bytes to move in all; null: the area once. Ignored where `timeBased`. */
+  readonly ioSizeBytes: number | null;
+  /** Alignment dials: added to every offset, every length and every buffer address. */
+  readonly alignment: {
+    readonly offsetBytes: number;
+    readonly lengthBytes: number;
+    readonly memoryBytes: number;
+  };
+  readonly ioEngine: ExecutorId;
+  readonly ioDepth: number;
+  readonly submitBatch: number;
+  readonly numJobs: number;
+  readonly direct: boolean;
+  readonly sync: 'none' | 'dsync' | 'sync';
+  readonly nowait: boolean;
+  /** fsync after so many writes; 0: never. */
+  readonly fsyncEvery: number;
+  readonly endFsync: boolean;
+  /** Seconds; 0: until `ioSizeBytes` is done. */
+  readonly runtimeSeconds: number;
+  readonly timeBased: boolean;
+  /** Seconds at the start that are not measured. */
+  readonly rampSeconds: number;
+  readonly randSeed: number;
+  /** True: offsets may repeat (fio norandommap). */
+  readonly noRandomMap: boolean;
+  readonly distribution: {
+    readonly kind: (typeof DISTRIBUTIONS)[number];
+    /** theta of zipf, h of pareto, deviation of normal in percent. */
+    readonly parameter: number;
+  };
+}
+
+export interface Experiment {
+  readonly name: string;
+  readonly target: Target;
+  readonly jobs: readonly Job[];
+  /** Id of the direct-I/O revision. */
+  readonly revision: string;
+  readonly trace: {
+    /** 'off': counters and histograms only; 'requests': one row a request; 'full': every row. */
+    readonly level: 'off' | 'requests' | 'full';
+    readonly rowsMax: number;
+  };
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What a run gives: numbers with their units, and the evidence behind each claim. Plain data that crosses processes. */
+import type { HostErrorData } from '../base/index.ts';
+import type { ExecutorChoice } from '../executor/contract.ts';
+import type { IoCounters } from '../vfs/contract.ts';
+import type { Experiment } from './experiment.ts';
+
+/** A distribution of latencies. `bins` are [upper edge in ns, count] in order, exact to three digits. */
+export interface LatencySummary {
+  readonly count: number;
+  readonly minNs: number;
+  readonly maxNs: number;
+  readonly meanNs: number;
+  readonly stddevNs: number;
+  /** Keys as fio prints them, '50.000000' .. '99.999000'. */
+  readonly percentilesNs: Readonly<Record<string, number>>;
+  readonly bins: readonly (readonly [number, number])[];
+}
+
+export interface DirectionResult {
+  readonly totalIos: number;
+  readonly shortIos: number;
+  readonly bytes: number;
+  /** Measured time of this direction. */
+  readonly runtimeNs: number;
+  readonly iops: number;
+  readonly bytesPerSecond: number;
+  /** Submission, completion, total. */
+  readonly slat: LatencySummary;
+  readonly clat: LatencySummary;
+  readonly lat: LatencySummary;
+}
+
+export interface JobResult {
+  readonly name: string;
+  readonly read: DirectionResult;
+  readonly write: DirectionResult;
+  readonly syncs: LatencySummary;
+  readonly executor: ExecutorChoice;
+  /** By errno name. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** The first request that failed, for the verdict and for explain. */
+  readonly firstError: {
+    readonly op: 'read' | 'write';
+    readonly fileOffsetBytes: number;
+    readonly lengthBytes: number;
+    readonly errno: string;
+  } | null;
+  readonly userCpuNs: number;
+  readonly systemCpuNs: number;
+}
+
+/** One point of the time series; rates over the interval that ends at `atNs`. */
+export interface SeriesPoint {
+  readonly atNs: number;
+  readonly readIops: number;
+  readonly writeIops: number;
+  readonly readBytesPerSecond: number;
+  readonly writeBytesPerSecond: number;
+  readonly p50Ns: number;
+  readonly p99Ns: number;
+  readonly p999Ns: number;
+  readonly inFlight: number;
+}
+
+/** What the host's kernel counted for the file's device and for the process during the run; null where it cannot tell. */
+export interface HostEvidence {
+  readonly deviceName: string | null;
+  readonly deviceReadBytes: number | null;
+  readonly deviceWriteBytes: number | null;
+  /** /proc/self/io of the engine process. */
+  readonly processReadBytes: number | null;
+  readonly processWriteBytes: number | null;
+  /** Pages of the image file in the host's page cache: growth in bytes. */
+  readonly pageCacheGrowthBytes: number | null;
+  readonly isDirect: boolean;
+  readonly directRefusedWhy: string | null;
+}
+
+/** A claim in words with the evidence it rests on. */
+export interface VerdictClaim {
+  readonly tone: 'good' | 'warn' | 'bad' | 'plain';
+  readonly text: string;
+  /** Names of counters, result fields or rules; the interface links them. */
+  readonly evidence: readonly string[];
+}
+
+export interface DeviceCounters {
+  readonly reads: number;
+  readonly writes: number;
+  readonly flushes: number;
+  readonly readBytes: number;
+  readonly writeBytes: number;
+  readonly merges: number;
+  readonly splits: number;
+}
+
+/** Request rows as columns (bounded; `sampledEvery` > 1 where they had to be thinned). */
+export interface RequestColumns {
+  readonly rowCount: number;
+  readonly sampledEvery: number;
+  readonly atNs: Float64Array;
+  readonly latencyNs: Float64Array;
+  readonly sector: Float64Array;
+  readonly lengthBytes: Uint32Array;
+  /** 0 read, 1 write. */
+  readonly op: Uint8Array;
+  /** 0 or minus an errno. */
+  readonly status: Int16Array;
+  readonly job: Uint8Array;
+}
+
+export interface RunResult {
+  readonly experiment: Experiment;
+  readonly state: 'finished' | 'cancelled' | 'failed';
+  readonly startedAtUnixMs: number;
+  readonly elapsedNs: number;
+  readonly jobs: readonly JobResult[];
+  readonly counters: IoCounters;
+  readonly device: DeviceCounters;
+  readonly series: readonly SeriesPoint[];
+  readonly host: HostEvidence;
+  readonly verdict: readonly VerdictClaim[];
+  /** True where time was the model's own. */
+  readonly virtualTime: boolean;
+  readonly traceRows: number;
+  readonly traceDropped: number;
+  /** Sectors of the device, for the scatter's axis. */
+  readonly deviceSectors: number;
+  readonly notes: readonly string[];
+  readonly failure: HostErrorData | null;
+}
+
+/** What a running run says of itself, 10 to 30 times a second. */
+export interface RunProgress {
+  readonly phase: 'preparing' | 'ramp' | 'running' | 'draining' | 'finishing';
+  readonly phaseText: string;
+  readonly elapsedNs: number;
+  /** 0..1; null while it cannot be known. */
+  readonly fraction: number | null;
+  readonly remainingNs: number | null;
+  readonly doneIos: number;
+  readonly doneBytes: number;
+  readonly inFlight: number;
+  readonly depth: number;
+  readonly latest: SeriesPoint | null;
+  readonly engineUserPercent: number;
+  readonly engineSystemPercent: number;
+}

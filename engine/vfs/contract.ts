@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The central types of the virtual file system: the kernel context of a run, inodes, the answer of get_block, kiocbs, and what a
+ * file system module must bring.
+ */
+import type {
+  Clock,
+  KernelReturn,
+  MaybeTask,
+  OptionSchema,
+  OptionsOf,
+  Result,
+  Scheduler,
+  Task,
+  Trace,
+} from '../base/index.ts';
+import type { Bio, BlockDevice } from '../block/index.ts';
+import type { IovIter, Memory } from '../memory/index.ts';
+import type { InodeLock } from './inode-lock.ts';
+
+/** What every part of the modelled kernel of one run shares. */
+export interface Kernel {
+  readonly clock: Clock;
+  readonly scheduler: Scheduler;
+  readonly memory: Memory;
+  /** Null: tracing is off. */
+  readonly trace: Trace | null;
+  /** Hands a bio to the block layer under its device; `bio.onEnd` may run inside. */
+  submitBio(bio: Bio): void;
+  /** blk_start_plug, blk_finish_plug: bios submitted between are merged before they are dispatched. May nest. */
+  startPlug(): void;
+  finishPlug(): void;
+  /** queue_work: runs in process context, in order. */
+  queueWork(label: string, work: () => MaybeTask<void>): void;
+  /** Next bio of the run; ids count from 0. */
+  nextBioId(): number;
+  /** A bio with room for at least `vectorCountMax` vectors, from a pool. */
+  allocateBio(vectorCountMax: number): Bio;
+  /** bio_put: back to the pool. */
+  releaseBio(bio: Bio): void;
+}
+
+/** In and out parameter of get_block (struct buffer_head as `map_bh`). One is made per request and used again for every call. */
+export interface BlockMapping {
+  /** `MAP_FLAG` bits: mapped, new, boundary, unwritten, defer. Cleared by the caller before the call. */
+  flags: number;
+  /** In file system blocks; meaningful where mapped. Keeps its value where the answer is a hole. */
+  deviceBlock: number;
+  /** In: the most the caller can use. Out: what the answer covers; > 0 and a multiple of the block size. */
+  lengthBytes: number;
+  /** b_private, handed back to end_io. 0: never set. */
+  driverData: unknown;
+  /** b_bdev. */
+  device: BlockDevice | null;
+}
+
+/** The file system's block mapping for direct I/O. 0, or minus an errno. `create`: allocate holes (BH_New says so). */
+export type GetBlock = (
+  inode: Inode,
+  fileBlock: number,
+  mapping: BlockMapping,
+  create: boolean,
+) => MaybeTask<KernelReturn>;
+
+export type InodeKind = 'file' | 'directory' | 'symlink' | 'block-device' | 'other';
+
+/** What direct I/O and the page cache need of an inode; file systems extend it. */
+export interface Inode {
+  readonly inodeNumber: number;
+  readonly kind: InodeKind;
+  /** log2 of the bytes per file system block (i_blkbits). */
+  readonly blockBits: number;
+  readonly lock: InodeLock;
+  /** i_size */
+  sizeBytes: number;
+  /** i_dio_count: truncate waits for 0 (inode_dio_wait). */
+  dioCount: number;
+  /** Pages of this file in the page cache, and what can be done with them. */
+  readonly mapping: AddressSpace;
+  /** True once the super block's completion work queue exists (s_dio_done_wq). */
+  readonly superBlock: SuperBlock;
+}
+
+export interface SuperBlock {
+  hasDioWorkQueue: boolean;
+  /** sb_init_dio_done_wq: 0 or minus an errno. */
+  initDioWorkQueue(): KernelReturn;
+}
+
+/** i_mapping: the file's cached pages. */
+export interface AddressSpace {
+  /** nrpages */
+  readonly cachedPageCount: number;
+  /** filemap_write_and_wait_range, both bytes inclusive. 0 or minus an errno. */
+  writeAndWait(firstByte: number, lastByte: number): MaybeTask<KernelReturn>;
+  /** invalidate_inode_pages2_range, both pages inclusive. 0 or -EBUSY. */
+  invalidate(firstPage: number, lastPage: number): MaybeTask<KernelReturn>;
+}
+
+export interface Kiocb {
+  readonly id: number;
+  readonly inode: Inode;
+  readonly isDirect: boolean;
+  readonly isNowait: boolean;
+  /** O_DSYNC, O_SYNC or RWF_DSYNC. */
+  readonly isDsync: boolean;
+  readonly isAppend: boolean;
+  /** ki_pos; who advances it, and when, differs by revision. */
+  positionBytes: number;
+  /** ki_complete; null: is_sync_kiocb. */
+  readonly onComplete: ((kiocb: Kiocb, result: KernelReturn) => void) | null;
+}
+
+/** What a file system hands to direct I/O (the arguments of __blockdev_direct_IO and its kin). */
+export interface DirectIoRequest {
+  readonly kernel: Kernel;
+  readonly iocb: Kiocb;
+  readonly inode: Inode;
+  /** Null: no device is passed; alignment cannot fall to its logical block size. */
+  readonly device: BlockDevice | null;
+  readonly iter: IovIter;
+  readonly getBlock: GetBlock;
+  readonly endIo: EndIo | null;
+  /** 3.1 only in the kernel; null where the file system has none. */
+  readonly submitIo: ((bio: Bio, fileOffsetBytes: number) => void) | null;
+  /** DIO_LOCKING: the core takes the inode lock for reads. Before flags existed: the lock type. */
+  readonly locking: 'core-locks' | 'driver-locks' | 'none';
+  /** DIO_SKIP_HOLES: holes inside i_size are not filled by direct writes. */
+  readonly skipHoles: boolean;
+  /** clean_bdev_aliases / unmap_underlying_metadata */
+  readonly cleanAliases: (deviceBlock: number, countBlocks: number) => void;
+  /** generic_write_sync of a dsync request: 0 or minus an errno. */
+  readonly writeSync: (iocb: Kiocb, firstByte: number, lastByte: number) => MaybeTask<KernelReturn>;
+  /** vmtruncate after a failed extending write (2.6.31). */
+  readonly truncate: (inode: Inode, sizeBytes: number) => MaybeTask<void>;
+}
+
+/** dio_iodone_t: the file system's word at completion; an error replaces the result (6.x). */
+export type EndIo = (
+  iocb: Kiocb,
+  fileOffsetBytes: number,
+  result: KernelReturn,
+  driverData: unknown,
+  /** 3.1: what it would return, and whether it has to complete the kiocb itself. */
+  legacy: { readonly returned: number; readonly isAsync: boolean } | null,
+) => MaybeTask<KernelReturn>;
+
+/** One revision of direct I/O, resolved; the vfs calls it without knowing which. -EIOCBQUEUED: completes through the kiocb. */
+export type DirectIo = (request: DirectIoRequest) => MaybeTask<KernelReturn>;
+
+/** Counters of one run, for the result and the verdict. */
+export interface IoCounters {
+  requests: number;
+  getBlockCalls: number;
+  bios: number;
+  bioBytes: number;
+  zeroedBlocks: number;
+  zeroedBytes: number;
+  fallbacks: number;
+  fallbackBytes: number;
+}
+
+// What a file system module brings --------------------------------------------------------------------------------------------
+
+export type FeatureState = true | false | 'todo';
+
+export interface FileSystemModule<S extends OptionSchema = OptionSchema> {
+  readonly id: string;
+  readonly title: string;
+  readonly help: string;
+  /** Options of `format`. */
+  readonly options: S;
+  readonly supports: {
+    readonly write: FeatureState;
+    readonly allocate: FeatureState;
+    readonly directories: FeatureState;
+    readonly unwrittenExtents: FeatureState;
+    readonly journal: FeatureState;
+  };
+  /** Null: not this one. Never throws on hostile content. */
+  probe(kernel: Kernel, device: BlockDevice): Task<FileSystemProbe | null>;
+  /** A damaged or unsupported image is a `HostError` naming structure, block and field. */
+  mount(kernel: Kernel, device: BlockDevice, directIo: DirectIo): Task<MountedFileSystem>;
+  /** Absent: read only. */
+  format?(kernel: Kernel, device: BlockDevice, options: OptionsOf<S>): Task<Result<void>>;
+}
+
+export interface FileSystemProbe {
+  readonly label: string;
+  readonly blockSizeBytes: number;
+  readonly sizeBytes: number;
+  readonly freeBytes: number;
+  readonly state: 'clean' | 'dirty' | 'errors';
+  readonly confidence: 'magic' | 'checksum';
+}
+
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly inodeNumber: number;
+  readonly kind: InodeKind;
+}
+
+/** One extent of a file: `deviceBlock` is null for holes. */
+export interface FileExtent {
+  readonly fileBlock: number;
+  readonly count: number;
+  readonly deviceBlock: number | null;
+  readonly state: 'hole' | 'mapped' | 'unwritten';
+}
+
+/** An open file of a mounted file system. All returns are the kernel's: bytes or minus an errno. */
+export interface OpenFile {
+  readonly inode: Inode;
+  /** read_iter: direct where the kiocb says so. */
+  read(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn>;
+  /** write_iter, with the buffered remainder after a fallback. */
+  write(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn>;
+  /** Data, metadata and a flush of the device. */
+  fsync(dataOnly: boolean): Task<KernelReturn>;
+  /** Where the file's blocks are, in order, holes included. */
+  extents(): Task<Result<FileExtent[]>>;
+}
+
+export interface MountedFileSystem {
+  readonly moduleId: string;
+  readonly device: BlockDevice;
+  readonly blockSizeBytes: number;
+  readonly rootInodeNumber: number;
+  readonly counters: IoCounters;
+  /** What this file system passes to direct I/O: for explain and the interface. */
+  readonly dioProfile: {
+    readonly locking: 'core-locks' | 'driver-locks' | 'none';
+    readonly skipHoles: boolean;
+    readonly allocatesInHoles: boolean;
+  };
+  readonly getBlock: GetBlock;
+  readInode(inodeNumber: number): Task<Result<Inode>>;
+  lookup(directory: Inode, name: string): Task<Result<number>>;
+  readDirectory(directory: Inode): Task<Result<DirectoryEntry[]>>;
+  open(inode: Inode): Task<Result<OpenFile>>;
+  create(directory: Inode, name: string, kind: 'file' | 'directory'): Task<Result<Inode>>;
+  unlink(directory: Inode, name: string): Task<Result<void>>;
+  truncate(inode: Inode, sizeBytes: number): Task<KernelReturn>;
+  statfs(): FileSystemProbe;
+  /** Writes back everything dirty, marks the file system clean, flushes. */
+  unmount(): Task<KernelReturn>;
+  sync(): Task<KernelReturn>;
+  /** Empty = sound. */
+  checkInvariants(): Task<readonly { readonly rule: string; readonly where: string }[]>;
+}

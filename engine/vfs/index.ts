@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** engine/vfs: inodes, kiocbs, locks, the page cache and the generic read and write paths. Imports base, memory, block. */
+export * from './contract.ts';
+export * from './inode-lock.ts';
