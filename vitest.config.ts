@@ -18,10 +18,20 @@ export default defineConfig({
         test: { name: 'renderer', include: ['renderer/**/*.test.ts'], environment: 'happy-dom' },
       },
       {
-        test: { name: 'conformance', include: ['test/conformance/**/*.test.ts'], environment: 'node', testTimeout: 300_000 },
+        test: {
+          name: 'conformance',
+          include: ['test/conformance/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 300_000,
+        },
       },
       {
-        test: { name: 'property', include: ['test/property/**/*.test.ts'], environment: 'node', testTimeout: 300_000 },
+        test: {
+          name: 'property',
+          include: ['test/property/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: 300_000,
+        },
       },
       {
         test: {

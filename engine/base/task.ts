@@ -181,5 +181,7 @@ export function runToEnd<T>(task: MaybeTask<T>): T {
   if (!isTask(task)) return task;
   const step = task.next();
   if (step.done === true) return step.value;
-  throw new Error(`the task sleeps on ${step.value.kind} ${step.value.label}, and nothing here can wake it`);
+  throw new Error(
+    `the task sleeps on ${step.value.kind} ${step.value.label}, and nothing here can wake it`,
+  );
 }

@@ -108,7 +108,14 @@ export const TRACE = Object.fromEntries(kinds.map((kind, index) => [kind.id, ind
 /** Column d of a 'map' row: buffer_head state bits of the answer. */
 export const MAP_FLAG = { mapped: 1, new: 2, boundary: 4, unwritten: 8, defer: 16 } as const;
 /** Column d (flags) of a 'bio-submit' row. */
-export const BIO_FLAG = { sync: 1, idle: 2, nowait: 4, fua: 8, preflush: 16, metadata: 32 } as const;
+export const BIO_FLAG = {
+  sync: 1,
+  idle: 2,
+  nowait: 4,
+  fua: 8,
+  preflush: 16,
+  metadata: 32,
+} as const;
 /** Column c (op) of 'bio-submit', 'dispatch' and 'request-done' rows. */
 export const TRACE_OP = { read: 0, write: 1, flush: 2, discard: 3, 'write-zeroes': 4 } as const;
 /** Column a of a 'bio-close' row. */
@@ -218,7 +225,10 @@ export class Trace {
   private grow(): boolean {
     if (this.capacityRows >= this.rowsMax) return false;
     const capacityRows = Math.min(this.rowsMax, this.capacityRows * 2);
-    const copy = <T extends Uint8Array | Float64Array | Uint32Array | Int32Array>(to: T, from: T): T => {
+    const copy = <T extends Uint8Array | Float64Array | Uint32Array | Int32Array>(
+      to: T,
+      from: T,
+    ): T => {
       to.set(from as never);
       return to;
     };

@@ -50,6 +50,6 @@ export const alignUp = (value: number, alignment: number): number =>
 export const alignDown = (value: number, alignment: number): number =>
   Math.floor(value / alignment) * alignment;
 export const isPowerOfTwo = (value: number): boolean =>
-  Number.isSafeInteger(value) && value > 0 && (value <= 2 ** 30
-    ? (value & (value - 1)) === 0
-    : Math.log2(value) % 1 === 0);
+  Number.isSafeInteger(value) &&
+  value > 0 &&
+  (value <= 2 ** 30 ? (value & (value - 1)) === 0 : Math.log2(value) % 1 === 0);

@@ -2,7 +2,12 @@
 /** What a device module brings and what it may ask for. The list of modules is index.ts. */
 import type { Clock, OptionSchema, OptionsOf, Scheduler } from '../base/index.ts';
 import type { BlockDevice } from '../block/index.ts';
-import type { Executor, ExecutorChoice, ExecutorId, ExecutorOptions } from '../executor/contract.ts';
+import type {
+  Executor,
+  ExecutorChoice,
+  ExecutorId,
+  ExecutorOptions,
+} from '../executor/contract.ts';
 import type { Memory } from '../memory/index.ts';
 
 export interface DevicePorts {
@@ -42,7 +47,10 @@ export interface OpenImage {
 }
 /** Makes executors over the host's system calls, falling back io_uring, libaio, threads where the host refuses. */
 export interface ExecutorPort {
-  open(asked: ExecutorId, options: ExecutorOptions): { readonly executor: Executor; readonly choice: ExecutorChoice };
+  open(
+    asked: ExecutorId,
+    options: ExecutorOptions,
+  ): { readonly executor: Executor; readonly choice: ExecutorChoice };
 }
 
 export interface DeviceModule<S extends OptionSchema = OptionSchema> {

@@ -50,7 +50,11 @@ export interface Executor {
    * Waits for at least `completionsMin` completions, `timeoutNs` at most (0: only looks; Infinity: no limit). Calls `onEnd(slot,
    * result)` for each, with bytes or minus an errno, after which the slot is free. Returns how many. Blocks the engine's own thread.
    */
-  reap(completionsMin: number, timeoutNs: number, onEnd: (slot: number, result: number) => void): number;
+  reap(
+    completionsMin: number,
+    timeoutNs: number,
+    onEnd: (slot: number, result: number) => void,
+  ): number;
   /** Asks the host to cancel what it can; completions still come through `reap`. */
   cancelAll(): void;
   /** Cancels, reaps all, then releases. */

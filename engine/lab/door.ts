@@ -8,7 +8,13 @@ import type { DevicePorts, ExecutorPort, ImageFilePort } from '../devices/contra
 import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contract.ts';
 import type { Experiment, Target } from './experiment.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
-import type { HostEvidence, RequestColumns, RunProgress, RunResult, SeriesPoint } from './result.ts';
+import type {
+  HostEvidence,
+  RequestColumns,
+  RunProgress,
+  RunResult,
+  SeriesPoint,
+} from './result.ts';
 
 /** What the lab needs of the host. Optional ports may be missing: modules that need them then say so. */
 export interface LabPorts {
@@ -22,7 +28,9 @@ export interface LabPorts {
   /** CPU time of the engine process so far. */
   readonly cpuTimes: () => { readonly userNs: number; readonly systemNs: number };
   /** Begins to watch what the host counts for an image file; call the result at the end of the run. */
-  readonly watchHost?: (imagePath: string) => () => Omit<HostEvidence, 'isDirect' | 'directRefusedWhy'>;
+  readonly watchHost?: (
+    imagePath: string,
+  ) => () => Omit<HostEvidence, 'isDirect' | 'directRefusedWhy'>;
 }
 
 export interface RunControl {
@@ -57,9 +65,26 @@ export interface OpenedProbe {
 export interface ImageTools {
   probe(ports: LabPorts, path: string): OpenedProbe;
   /** Formats an existing regular file of the right size, made by the caller for this purpose. */
-  format(ports: LabPorts, path: string, fileSystemId: string, options: Readonly<Record<string, unknown>>): void;
-  list(ports: LabPorts, path: string, folder: string): (DirectoryEntry & { readonly sizeBytes: number })[];
-  map(ports: LabPorts, path: string, file: string): { readonly blockSizeBytes: number; readonly sizeBytes: number; readonly extents: FileExtent[] };
+  format(
+    ports: LabPorts,
+    path: string,
+    fileSystemId: string,
+    options: Readonly<Record<string, unknown>>,
+  ): void;
+  list(
+    ports: LabPorts,
+    path: string,
+    folder: string,
+  ): (DirectoryEntry & { readonly sizeBytes: number })[];
+  map(
+    ports: LabPorts,
+    path: string,
+    file: string,
+  ): {
+    readonly blockSizeBytes: number;
+    readonly sizeBytes: number;
+    readonly extents: FileExtent[];
+  };
   /** Reads a file in pieces of at most 1 MiB. */
   read(ports: LabPorts, path: string, file: string, onData: (bytes: Uint8Array) => void): void;
   /** Makes the file, or replaces its content; `nextData` gives null at the end. */

@@ -25,7 +25,11 @@ export interface ExplainStep {
 }
 export interface Explanation {
   readonly steps: readonly ExplainStep[];
-  readonly result: { readonly ok: boolean; readonly text: string; readonly returned: number | string };
+  readonly result: {
+    readonly ok: boolean;
+    readonly text: string;
+    readonly returned: number | string;
+  };
   readonly alignment: AlignmentVerdict;
   readonly counters: {
     readonly getBlockCalls: number;

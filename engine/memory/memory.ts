@@ -58,7 +58,9 @@ export class Memory {
   freePages(firstPage: number, countPages: number): void {
     for (let page = firstPage; page < firstPage + countPages; page++) {
       assert(this.references[page] === 0, 'freed page is still referenced', { page });
-      assert(((this.state[page] as number) & PAGE_STATE.allocated) !== 0, 'page freed twice', { page });
+      assert(((this.state[page] as number) & PAGE_STATE.allocated) !== 0, 'page freed twice', {
+        page,
+      });
       this.state[page] = 0;
     }
     if (firstPage < this.searchFrom) this.searchFrom = firstPage;

@@ -47,7 +47,9 @@ export class InodeLock {
     while (!this.tryLockShared()) yield this.waiters;
   }
   unlockShared(): void {
-    assert(this.sharedHolders > 0, 'unlock of a shared inode lock that is not held', { label: this.label });
+    assert(this.sharedHolders > 0, 'unlock of a shared inode lock that is not held', {
+      label: this.label,
+    });
     this.sharedHolders--;
     if (this.sharedHolders === 0) this.scheduler.wakeAll(this.waiters);
   }

@@ -21,7 +21,18 @@ export const bulkExportPath = (runId: string, format: ExportFormat): string =>
 const MAGIC = 0x524f4944;
 const HEADER_BYTES = 16;
 
-const columnsOf = (n: number): { at: number; latency: number; sector: number; length: number; status: number; op: number; job: number; total: number } => {
+const columnsOf = (
+  n: number,
+): {
+  at: number;
+  latency: number;
+  sector: number;
+  length: number;
+  status: number;
+  op: number;
+  job: number;
+  total: number;
+} => {
   const round8 = (value: number): number => Math.ceil(value / 8) * 8;
   const at = HEADER_BYTES;
   const latency = at + 8 * n;
@@ -56,7 +67,9 @@ export function decodeRequestColumns(buffer: ArrayBuffer): RequestColumns {
   const n = header[2] as number;
   const place = columnsOf(n);
   if (buffer.byteLength < place.total) {
-    throw new Error(`request columns are cut short: ${String(buffer.byteLength)} of ${String(place.total)} bytes`);
+    throw new Error(
+      `request columns are cut short: ${String(buffer.byteLength)} of ${String(place.total)} bytes`,
+    );
   }
   return {
     rowCount: n,

@@ -39,28 +39,33 @@ export const contract = {
         z.strictObject({
           path: path.nullable(),
           name: z.string().max(100).nullable(),
-          sizeBytes: z.int().min(65536).max(2 ** 46),
+          sizeBytes: z
+            .int()
+            .min(65536)
+            .max(2 ** 46),
           fileSystemId: z.string(),
           options: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
         }),
       )
       .output(output<ImageInfo>()),
-    entries: base.input(z.strictObject({ path, folder: z.string().max(4096) })).output(output<ImageEntry[]>()),
+    entries: base
+      .input(z.strictObject({ path, folder: z.string().max(4096) }))
+      .output(output<ImageEntry[]>()),
     map: base.input(z.strictObject({ path, file: z.string().max(4096) })).output(output<FileMap>()),
     /** Host folders and files, for choosing an image where there is no native dialog. */
-    browse: base
-      .input(z.strictObject({ folder: path.nullable() }))
-      .output(
-        output<{
-          folder: string;
-          parent: string | null;
-          entries: { name: string; path: string; kind: 'folder' | 'file'; sizeBytes: number }[];
-        }>(),
-      ),
+    browse: base.input(z.strictObject({ folder: path.nullable() })).output(
+      output<{
+        folder: string;
+        parent: string | null;
+        entries: { name: string; path: string; kind: 'folder' | 'file'; sizeBytes: number }[];
+      }>(),
+    ),
   },
   experiments: {
     check: base.input(experimentSchema).output(output<ExperimentCheck>()),
-    parse: base.input(z.strictObject({ text: z.string().max(1_000_000), kind: textKind })).output(output<ParsedText>()),
+    parse: base
+      .input(z.strictObject({ text: z.string().max(1_000_000), kind: textKind }))
+      .output(output<ParsedText>()),
     format: base
       .input(z.strictObject({ experiment: experimentSchema, kind: textKind }))
       .output(output<{ text: string; notes: string[] }>()),
@@ -69,15 +74,23 @@ export const contract = {
   runs: {
     start: base.input(experimentSchema).output(output<{ runId: string }>()),
     /** Progress of a running run from now on; ends with 'ended'. Frames are dropped rather than queued. */
-    watch: base.input(z.strictObject({ runId: runIdSchema })).output(eventIterator(output<RunEvent>())),
-    cancel: base.input(z.strictObject({ runId: runIdSchema })).output(output<{ acknowledged: boolean }>()),
+    watch: base
+      .input(z.strictObject({ runId: runIdSchema }))
+      .output(eventIterator(output<RunEvent>())),
+    cancel: base
+      .input(z.strictObject({ runId: runIdSchema }))
+      .output(output<{ acknowledged: boolean }>()),
     list: base.output(output<RunListEntry[]>()),
     /** Says when the list has changed. */
     watchList: base.output(eventIterator(output<RunListEntry[]>())),
     get: base.input(z.strictObject({ runId: runIdSchema })).output(output<RunResult>()),
-    rename: base.input(z.strictObject({ runId: runIdSchema, name: z.string().min(1).max(200) })).output(output<RunListEntry>()),
+    rename: base
+      .input(z.strictObject({ runId: runIdSchema, name: z.string().min(1).max(200) }))
+      .output(output<RunListEntry>()),
     /** Marks as deleted; `restore` undoes it; purged at the next start. */
-    remove: base.input(z.strictObject({ runId: runIdSchema })).output(output<{ removed: boolean }>()),
+    remove: base
+      .input(z.strictObject({ runId: runIdSchema }))
+      .output(output<{ removed: boolean }>()),
     restore: base.input(z.strictObject({ runId: runIdSchema })).output(output<RunListEntry>()),
   },
 };

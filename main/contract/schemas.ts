@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** zod schemas of what faces send: the one check of every input that crosses the contract. Types come from engine/lab. */
 import * as z from 'zod';
-import {
-  DISTRIBUTIONS,
-  RW_PATTERNS,
-  type Experiment,
-} from '../../engine/lab/experiment.ts';
+import { DISTRIBUTIONS, RW_PATTERNS, type Experiment } from '../../engine/lab/experiment.ts';
 
-const byteCount = z.int().min(0).max(2 ** 46);
+const byteCount = z
+  .int()
+  .min(0)
+  .max(2 ** 46);
 const optionValues = z.record(z.string(), z.union([z.number(), z.string(), z.boolean()]));
 
 export const jobSchema = z.strictObject({
@@ -15,15 +14,29 @@ export const jobSchema = z.strictObject({
   rw: z.enum(RW_PATTERNS),
   rwMixReadPercent: z.int().min(0).max(100),
   blockSizes: z
-    .array(z.strictObject({ sizeBytes: z.int().min(1).max(2 ** 28), percent: z.number().min(0).max(100) }))
+    .array(
+      z.strictObject({
+        sizeBytes: z
+          .int()
+          .min(1)
+          .max(2 ** 28),
+        percent: z.number().min(0).max(100),
+      }),
+    )
     .min(1)
     .max(64),
   offsetBytes: byteCount,
   sizeBytes: byteCount.nullable(),
   ioSizeBytes: byteCount.nullable(),
   alignment: z.strictObject({
-    offsetBytes: z.int().min(0).max(2 ** 28),
-    lengthBytes: z.int().min(-(2 ** 28)).max(2 ** 28),
+    offsetBytes: z
+      .int()
+      .min(0)
+      .max(2 ** 28),
+    lengthBytes: z
+      .int()
+      .min(-(2 ** 28))
+      .max(2 ** 28),
     memoryBytes: z.int().min(0).max(4095),
   }),
   ioEngine: z.enum(['sync', 'threads', 'libaio', 'io_uring']),
@@ -38,9 +51,15 @@ export const jobSchema = z.strictObject({
   runtimeSeconds: z.number().min(0).max(604800),
   timeBased: z.boolean(),
   rampSeconds: z.number().min(0).max(86400),
-  randSeed: z.int().min(0).max(2 ** 32 - 1),
+  randSeed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1),
   noRandomMap: z.boolean(),
-  distribution: z.strictObject({ kind: z.enum(DISTRIBUTIONS), parameter: z.number().min(0).max(100) }),
+  distribution: z.strictObject({
+    kind: z.enum(DISTRIBUTIONS),
+    parameter: z.number().min(0).max(100),
+  }),
 });
 
 export const experimentSchema = z.strictObject({
@@ -65,7 +84,10 @@ export const explainRequestSchema = z.strictObject({
   target: experimentSchema.shape.target,
   op: z.enum(['read', 'write']),
   offsetBytes: byteCount,
-  lengthBytes: z.int().min(0).max(2 ** 24),
+  lengthBytes: z
+    .int()
+    .min(0)
+    .max(2 ** 24),
   memoryOffsetBytes: z.int().min(0).max(4095),
   isAsync: z.boolean(),
   isDsync: z.boolean(),

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Types that faces read. Data only: they cross processes as they are. */
-import type { AlignmentVerdict, ExplainRequest, Explanation, ExplainStep } from '../../engine/lab/explanation.ts';
+import type {
+  AlignmentVerdict,
+  ExplainRequest,
+  Explanation,
+  ExplainStep,
+} from '../../engine/lab/explanation.ts';
 import type { HostErrorData, OptionSchema, TraceRow } from '../../engine/base/index.ts';
 import type { FileExtent, DirectoryEntry, FileSystemProbe } from '../../engine/vfs/contract.ts';
 import type { Experiment, Job, Target } from '../../engine/lab/experiment.ts';
@@ -58,7 +63,10 @@ export interface RevisionInfo {
 }
 export interface Catalogue {
   readonly devices: readonly ModuleInfo[];
-  readonly fileSystems: readonly (ModuleInfo & { readonly canWrite: boolean; readonly canFormat: boolean })[];
+  readonly fileSystems: readonly (ModuleInfo & {
+    readonly canWrite: boolean;
+    readonly canFormat: boolean;
+  })[];
   readonly executors: readonly ModuleInfo[];
   readonly revisions: readonly RevisionInfo[];
   readonly presets: readonly Preset[];
@@ -113,7 +121,8 @@ export interface ParsedText {
   readonly notes: readonly string[];
 }
 
-export type RunState = 'preparing' | 'running' | 'finished' | 'cancelled' | 'failed' | 'unfinished' | 'aborted';
+export type RunState =
+  'preparing' | 'running' | 'finished' | 'cancelled' | 'failed' | 'unfinished' | 'aborted';
 export interface RunListEntry {
   readonly id: string;
   readonly name: string;
