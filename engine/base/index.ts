@@ -9,3 +9,4 @@ export * from './random.ts';
 export * from './task.ts';
 export * from './trace.ts';
 export * from './units.ts';
+export * from './virtual-clock.ts';

@@ -45,6 +45,8 @@ export interface RunningTask {
   readonly onFailed: ((error: unknown) => void) | null;
   asleepOn: WaitQueue | null;
   finished: boolean;
+  /** Place in the scheduler's list of live tasks. The scheduler's only. */
+  liveIndex: number;
 }
 
 interface Timer {
@@ -58,8 +60,18 @@ export class Scheduler {
   private nextId = 1;
   private timerSequence = 0;
   private readonly timers: Timer[] = [];
+  /** In no order: a finished task's place is taken by the last one. */
+  private readonly live: RunningTask[] = [];
+
   /** Tasks that are neither finished nor failed. */
-  liveCount = 0;
+  get liveCount(): number {
+    return this.live.length;
+  }
+
+  /** Those tasks, oldest first: says who sleeps on what where a run cannot go on. */
+  liveTasks(): RunningTask[] {
+    return this.live.toSorted((a, b) => a.id - b.id);
+  }
 
   /** Puts a task at the end of the runnable list. `onFinished` gets its value; an exception goes to `onFailed`, else out of `run`. */
   spawn<T>(
@@ -76,8 +88,9 @@ export class Scheduler {
       onFailed,
       asleepOn: null,
       finished: false,
+      liveIndex: this.live.length,
     };
-    this.liveCount++;
+    this.live.push(running);
     this.runnable.push(running);
     return running;
   }
@@ -154,20 +167,26 @@ export class Scheduler {
     return steps;
   }
 
+  private forget(running: RunningTask): void {
+    running.finished = true;
+    const last = this.live.pop();
+    if (last === undefined || last === running) return;
+    this.live[running.liveIndex] = last;
+    last.liveIndex = running.liveIndex;
+  }
+
   private resume(running: RunningTask): void {
     let step: IteratorResult<WaitQueue, unknown>;
     try {
       step = running.task.next();
     } catch (error) {
-      running.finished = true;
-      this.liveCount--;
+      this.forget(running);
       if (running.onFailed === null) throw error;
       running.onFailed(error);
       return;
     }
     if (step.done === true) {
-      running.finished = true;
-      this.liveCount--;
+      this.forget(running);
       running.onFinished?.(step.value);
       return;
     }
