@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * What the host process and an engine process say to each other, and what the engine process's two threads say to each other. Plain
+ * data only: it crosses by structured clone (child_process with `serialization: 'advanced'`, or a utility process's port).
+ *
+ *   host process  --ToEngine-->  engine process, main thread  --ToThread-->    engine thread (synchronous, blocks)
+ *                 <-FromEngine--                              <-FromThread--
+ *                                                             ==control words (shared)==>  stop, credit
+ */
+import type { HostErrorData, TraceColumns } from '../../engine/base/index.ts';
+import type { OpenedProbe } from '../../engine/lab/door.ts';
+import type { Experiment } from '../../engine/lab/experiment.ts';
+import type { ExplainRequest, Explanation } from '../../engine/lab/explanation.ts';
+import type {
+  RequestColumns,
+  RunProgress,
+  RunResult,
+  SeriesPoint,
+} from '../../engine/lab/result.ts';
+import type { FileMap, HostFact, ImageEntry } from '../contract/types.ts';
+
+/** Questions for the long-lived tools process: arguments and answer of each. */
+export interface ToolCalls {
+  probe: { ask: { path: string }; answer: OpenedProbe };
+  format: {
+    ask: { path: string; fileSystemId: string; options: Readonly<Record<string, unknown>> };
+    answer: null;
+  };
+  list: { ask: { path: string; folder: string }; answer: ImageEntry[] };
+  map: { ask: { path: string; file: string }; answer: FileMap };
+  /** Content comes as 'data' messages, before the answer. */
+  read: { ask: { path: string; file: string }; answer: null };
+  /** Content is asked for with 'want-data' messages, before the answer. */
+  write: { ask: { path: string; file: string }; answer: null };
+  explain: { ask: ExplainRequest; answer: Explanation };
+  facts: { ask: { folder: string }; answer: HostFact[] };
+}
+export type ToolName = keyof ToolCalls;
+export type ToolAsk = {
+  [N in ToolName]: { readonly name: N; readonly ask: ToolCalls[N]['ask'] };
+}[ToolName];
+export type ToolAnswer = ToolCalls[ToolName]['answer'];
+
+/** A piece of the columns of a run that ended: `rows` from `fromRow` on. */
+export type RowBatch =
+  | { readonly table: 'requests'; readonly fromRow: number; readonly columns: RequestColumns }
+  | { readonly table: 'trace'; readonly fromRow: number; readonly columns: TraceColumns };
+/** Rows of a batch at most: about 2.4 MB of requests, 4.6 MB of trace. */
+export const ROWS_PER_BATCH = 65_536;
+
+export type ToEngine =
+  | { readonly kind: 'run'; readonly experiment: Experiment }
+  | { readonly kind: 'call'; readonly callId: number; readonly call: ToolAsk }
+  /** The stop order: submit no more, reap, close, end. */
+  | { readonly kind: 'stop' }
+  /** A batch, or a 'data' message of a call, was taken: the next may come. */
+  | { readonly kind: 'taken'; readonly callId: number | null }
+  /** Answers 'want-data'; null: that was all. `failed`: there will be no more, undo. */
+  | {
+      readonly kind: 'data';
+      readonly callId: number;
+      readonly bytes: Uint8Array | null;
+      readonly failed: boolean;
+    }
+  | { readonly kind: 'give-up'; readonly callId: number }
+  | { readonly kind: 'exit' };
+
+export type FromEngine =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'progress';
+      readonly progress: RunProgress;
+      readonly points: readonly SeriesPoint[];
+    }
+  | { readonly kind: 'batch'; readonly batch: RowBatch }
+  | { readonly kind: 'run-ended'; readonly result: RunResult }
+  | { readonly kind: 'run-failed'; readonly error: HostErrorData }
+  | { readonly kind: 'data'; readonly callId: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'want-data'; readonly callId: number }
+  | { readonly kind: 'answer'; readonly callId: number; readonly answer: ToolAnswer }
+  | { readonly kind: 'call-failed'; readonly callId: number; readonly error: HostErrorData }
+  | { readonly kind: 'stop-acknowledged' }
+  /** Last words before the process ends itself. */
+  | { readonly kind: 'last-words'; readonly error: HostErrorData };
+
+export type ToThread =
+  | { readonly kind: 'run'; readonly experiment: Experiment }
+  | { readonly kind: 'call'; readonly callId: number; readonly call: ToolAsk };
+/** On the data port of the thread, which it reads without a turn of its message loop. */
+export interface DataForThread {
+  readonly callId: number;
+  readonly bytes: Uint8Array | null;
+  readonly failed: boolean;
+}
+export type FromThread =
+  | { readonly kind: 'ready' }
+  | {
+      readonly kind: 'progress';
+      readonly progress: RunProgress;
+      readonly points: readonly SeriesPoint[];
+    }
+  | {
+      readonly kind: 'run-ended';
+      readonly result: RunResult;
+      readonly requests: RequestColumns;
+      readonly trace: TraceColumns | null;
+    }
+  | { readonly kind: 'run-failed'; readonly error: HostErrorData }
+  | { readonly kind: 'data'; readonly callId: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'want-data'; readonly callId: number }
+  | { readonly kind: 'answer'; readonly callId: number; readonly answer: ToolAnswer }
+  | { readonly kind: 'call-failed'; readonly callId: number; readonly error: HostErrorData };
+
+/** Words of the control block, shared by the two threads of an engine process. */
+export const CONTROL = {
+  /** 1: stop the run. */
+  stop: 0,
+  /** 'data' messages that may still be sent. */
+  credit: 1,
+  /** Goes up with each message on the data port. */
+  dataSequence: 2,
+  /** callId of a call that nobody waits for any more, or EVERY_CALL; 0: none. Call ids start at 1. */
+  givenUp: 3,
+} as const;
+export const CONTROL_WORDS = 4;
+export const EVERY_CALL = -1;
+/** 'data' messages of 1 MiB at most that may be on their way at once. */
+export const DATA_CREDIT = 4;
+
+/** What the engine process hands its thread at birth. */
+export interface ThreadBirth {
+  readonly control: SharedArrayBuffer;
+}

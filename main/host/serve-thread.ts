@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The engine thread's side: takes one question after the other and answers it synchronously. `engine-thread.ts` calls it with the real
+ * lab and the native ports; tests call it with a scripted lab.
+ *
+ * Rules: 1. While it works, it turns no message loop: it hears of a stop through the control words, and sends by `postMessage`, which
+ * needs none. 2. Bulk columns are transferred, not copied. 3. Whatever is thrown becomes data and crosses whole.
+ */
+import {
+  parentPort,
+  receiveMessageOnPort,
+  workerData,
+  type MessagePort,
+} from 'node:worker_threads';
+import { assert, HostError } from '../../engine/base/index.ts';
+import type { Lab, LabPorts, RunOutcome } from '../../engine/lab/door.ts';
+import type { HostFact } from '../contract/types.ts';
+import { failureData } from './failure.ts';
+import {
+  CONTROL,
+  EVERY_CALL,
+  type DataForThread,
+  type FromThread,
+  type ThreadBirth,
+  type ToolAnswer,
+  type ToolAsk,
+  type ToThread,
+} from './messages.ts';
+
+export interface ThreadParts {
+  readonly lab: Lab;
+  /** Made at the first question, once a thread. */
+  readonly makePorts: () => LabPorts;
+  /** What the host can do, probed where the engine runs. */
+  readonly probeFacts: (folder: string) => HostFact[];
+}
+
+/** The buffers of columns that can change their owner; shared and repeated ones are left out. */
+function buffersOf(...groups: readonly (object | null)[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const group of groups) {
+    for (const value of Object.values(group ?? {})) {
+      if (ArrayBuffer.isView(value) && value.buffer instanceof ArrayBuffer)
+        buffers.add(value.buffer);
+    }
+  }
+  return [...buffers];
+}
+
+class EngineThread {
+  private ports: LabPorts | null = null;
+
+  constructor(
+    private readonly parts: ThreadParts,
+    private readonly port: MessagePort,
+    private readonly dataPort: MessagePort,
+    private readonly control: Int32Array,
+  ) {}
+
+  take(message: ToThread): void {
+    if (message.kind === 'run') this.run(message);
+    else this.call(message.callId, message.call);
+  }
+
+  private send(message: FromThread, transfer: readonly ArrayBuffer[] = []): void {
+    this.port.postMessage(message, [...transfer]);
+  }
+
+  private labPorts(): LabPorts {
+    this.ports ??= this.parts.makePorts();
+    return this.ports;
+  }
+
+  private run(message: ToThread & { kind: 'run' }): void {
+    let outcome: RunOutcome;
+    try {
+      outcome = this.parts.lab.run(message.experiment, this.labPorts(), {
+        isStopRequested: () => Atomics.load(this.control, CONTROL.stop) !== 0,
+        onProgress: (progress, points) => {
+          this.send({ kind: 'progress', progress, points });
+        },
+      });
+    } catch (error) {
+      this.send({ kind: 'run-failed', error: failureData(error) });
+      return;
+    }
+    const { result, requests, trace } = outcome;
+    this.send({ kind: 'run-ended', result, requests, trace }, buffersOf(requests, trace));
+  }
+
+  private call(callId: number, call: ToolAsk): void {
+    try {
+      this.send({ kind: 'answer', callId, answer: this.answer(callId, call) });
+    } catch (error) {
+      this.send({ kind: 'call-failed', callId, error: failureData(error) });
+    }
+  }
+
+  private answer(callId: number, call: ToolAsk): ToolAnswer {
+    const { lab } = this.parts;
+    switch (call.name) {
+      case 'probe':
+        return lab.image.probe(this.labPorts(), call.ask.path);
+      case 'format':
+        lab.image.format(this.labPorts(), call.ask.path, call.ask.fileSystemId, call.ask.options);
+        return null;
+      case 'list':
+        return lab.image.list(this.labPorts(), call.ask.path, call.ask.folder);
+      case 'map':
+        return lab.image.map(this.labPorts(), call.ask.path, call.ask.file);
+      case 'read':
+        lab.image.read(this.labPorts(), call.ask.path, call.ask.file, (bytes) => {
+          this.sendData(callId, bytes);
+        });
+        return null;
+      case 'write':
+        lab.image.write(this.labPorts(), call.ask.path, call.ask.file, () => this.nextData(callId));
+        return null;
+      case 'explain':
+        return lab.explain(call.ask, this.labPorts());
+      case 'facts':
+        return this.parts.probeFacts(call.ask.folder);
+    }
+  }
+
+  private refuseIfGivenUp(callId: number): void {
+    const givenUp = Atomics.load(this.control, CONTROL.givenUp);
+    if (givenUp === callId || givenUp === EVERY_CALL) {
+      throw new HostError({
+        code: 'call.aborted',
+        message: 'The call was given up',
+        exitCode: 130,
+      });
+    }
+  }
+
+  /** Waits for credit, so that a slow reader holds the thread and not the memory. */
+  private sendData(callId: number, bytes: Uint8Array): void {
+    while (Atomics.load(this.control, CONTROL.credit) <= 0) {
+      this.refuseIfGivenUp(callId);
+      Atomics.wait(this.control, CONTROL.credit, 0, 1000);
+    }
+    this.refuseIfGivenUp(callId);
+    Atomics.sub(this.control, CONTROL.credit, 1);
+    const copy = bytes.slice();
+    this.send({ kind: 'data', callId, bytes: copy }, [copy.buffer]);
+  }
+
+  private nextData(callId: number): Uint8Array | null {
+    let seen = Atomics.load(this.control, CONTROL.dataSequence);
+    this.send({ kind: 'want-data', callId });
+    for (;;) {
+      const received = receiveMessageOnPort(this.dataPort) as
+        { message: DataForThread } | undefined;
+      if (received !== undefined) {
+        if (received.message.callId !== callId) continue; // left over from a call that failed
+        if (received.message.failed) {
+          throw new HostError({
+            code: 'call.aborted',
+            message: 'The source of the content failed before its end',
+            exitCode: 74,
+          });
+        }
+        return received.message.bytes;
+      }
+      this.refuseIfGivenUp(callId);
+      Atomics.wait(this.control, CONTROL.dataSequence, seen, 1000);
+      seen = Atomics.load(this.control, CONTROL.dataSequence);
+    }
+  }
+}
+
+/** Serves this worker thread until it ends. Call once, from the entry of the thread. */
+export function serveEngineThread(parts: ThreadParts): void {
+  const port = parentPort;
+  assert(port !== null, 'the engine thread is a worker thread');
+  const birth = workerData as ThreadBirth & { readonly dataPort: MessagePort };
+  const thread = new EngineThread(parts, port, birth.dataPort, new Int32Array(birth.control));
+  port.on('message', (message: ToThread) => {
+    thread.take(message);
+  });
+  port.postMessage({ kind: 'ready' } satisfies FromThread);
+}
