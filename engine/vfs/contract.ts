@@ -9,6 +9,7 @@ import type {
   MaybeTask,
   OptionSchema,
   OptionsOf,
+  Random,
   Result,
   Scheduler,
   Task,
@@ -38,6 +39,10 @@ export interface Kernel {
   allocateBio(vectorCountMax: number): Bio;
   /** bio_put: back to the pool. */
   releaseBio(bio: Bio): void;
+  /** Unix time for time stamps on disk. Absent: they are 0, and the same run writes the same bytes. */
+  readonly unixMs?: () => number;
+  /** For the UUIDs that formatting makes. Absent: one derived from the device's size and the time. */
+  readonly random?: Random;
 }
 
 /** In and out parameter of get_block (struct buffer_head as `map_bh`). One is made per request and used again for every call. */
@@ -133,6 +138,8 @@ export interface DirectIoRequest {
   readonly writeSync: (iocb: Kiocb, firstByte: number, lastByte: number) => MaybeTask<KernelReturn>;
   /** vmtruncate after a failed extending write (2.6.31). */
   readonly truncate: (inode: Inode, sizeBytes: number) => MaybeTask<void>;
+  /** Where map calls, bios and zeroed edges are counted; absent or null: nowhere. */
+  readonly counters?: IoCounters | null;
 }
 
 /** dio_iodone_t: the file system's word at completion; an error replaces the result (6.x). */
@@ -235,6 +242,8 @@ export interface MountedFileSystem {
   };
   readonly getBlock: GetBlock;
   readInode(inodeNumber: number): Task<Result<Inode>>;
+  /** Size and kind without making an inode in memory: for listings. Absent: use `readInode`. */
+  stat?(inodeNumber: number): Task<Result<{ readonly sizeBytes: number; readonly kind: InodeKind }>>;
   lookup(directory: Inode, name: string): Task<Result<number>>;
   readDirectory(directory: Inode): Task<Result<DirectoryEntry[]>>;
   open(inode: Inode): Task<Result<OpenFile>>;
