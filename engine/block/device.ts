@@ -20,6 +20,8 @@ export interface QueueLimits {
   /** A request must not cross a multiple of this; 0 = no such boundary. */
   readonly chunkSectors: number;
   readonly hasVolatileCache: boolean;
+  /** Writes with `BIO_FLAG.fua` are durable when they end. Absent: the queue flushes after them. */
+  readonly hasFua?: boolean;
 }
 
 /** One or more merged bios, contiguous on the device. */
@@ -33,6 +35,7 @@ export interface DeviceRequest {
   /** In order on the device; the first `bioCount` entries count. */
   readonly bios: readonly Bio[];
   readonly bioCount: number;
+  /** When the queue made the request; 0 where nobody measures it (the trace is off). */
   readonly queuedAtNs: number;
   /** The device calls it exactly once; `status` is 0 or minus an errno. May run inside `submit`. */
   readonly onEnd: (request: DeviceRequest, status: number) => void;
@@ -44,7 +47,10 @@ export interface BlockDevice extends CompletionSource {
   readonly limits: QueueLimits;
   readonly ops: ReadonlySet<BioOp>;
   readonly isReadOnly: boolean;
-  /** 'busy': nothing was taken, offer it again after a completion. */
+  /**
+   * 'busy': nothing was taken, offer it again after a completion; so something must be in flight. May be called again from inside
+   * `wait`, by way of a request's `onEnd`; never from inside itself.
+   */
   submit(request: DeviceRequest): 'queued' | 'busy';
   /** Reaps everything in flight, then lets go of the host's resources. */
   close(): void;
