@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What a device module brings and what it may ask for. The list of modules is index.ts. */
-import type { Clock, OptionSchema, OptionsOf, Scheduler } from '../base/index.ts';
-import type { BlockDevice } from '../block/index.ts';
+import type { Arena, Clock, OptionSchema, OptionsOf, Scheduler } from '../base/index.ts';
+import type { BioOp, BlockDevice } from '../block/index.ts';
 import type {
   Executor,
   ExecutorChoice,
@@ -50,6 +50,8 @@ export interface ExecutorPort {
   open(
     asked: ExecutorId,
     options: ExecutorOptions,
+    /** Where the slots' buffers lie; without it the arena that the same ports made last. */
+    arena?: Arena,
   ): { readonly executor: Executor; readonly choice: ExecutorChoice };
 }
 
@@ -70,4 +72,15 @@ export interface OpenDevice {
   /** Null: no executor is involved. */
   readonly executorChoice: ExecutorChoice | null;
   readonly image: OpenImage | null;
+  /** The first error that the host gave, with its place: the request only has the errno. Absent: the device has no host. */
+  readonly firstFault?: () => DeviceFault | null;
+}
+export interface DeviceFault {
+  readonly op: BioOp;
+  /** Minus an errno. */
+  readonly status: number;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** Not an errno of the host: nothing was moved, so the file ends before the disk does. */
+  readonly isEndOfFile: boolean;
 }
