@@ -75,4 +75,6 @@ export interface ExecutorChoice {
   readonly refusals: readonly { readonly id: ExecutorId; readonly why: string }[];
   readonly depthAsked: number;
   readonly depthGot: number;
+  /** Why the depth or a capability is less than asked, and what to know of the executor got. */
+  readonly notes?: readonly string[];
 }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Memory that the engine, its I/O threads and the host's kernel all see: a shared WebAssembly.Memory. V8 maps it page aligned and
+ * never moves it, so its address can be given to the kernel; an ordinary Buffer is rarely aligned.
+ *
+ * Rules: 1. It never grows. 2. It stays mapped as long as anybody holds the Arena; executors hold theirs until they have reaped all.
+ */
+import koffi from 'koffi';
+import { HostError, PAGE_BYTES, type Arena } from '../../../engine/base/index.ts';
+
+/** As much of WebAssembly as we use: its types come with the browser's, which main/ does not have. */
+declare const WebAssembly: {
+  readonly Memory: new (limits: {
+    readonly initial: number;
+    readonly maximum: number;
+    readonly shared: true;
+  }) => { readonly buffer: SharedArrayBuffer };
+};
+
+const WASM_PAGE_BYTES = 65_536;
+const WASM_PAGES_MAX = 65_536;
+
+/** A cleared arena of `pageCount` pages of 4096 bytes. Throws `HostError` where the host has not the memory. */
+export function makeNativeArena(pageCount: number): Arena {
+  const sizeBytes = pageCount * PAGE_BYTES;
+  const wasmPages = Math.ceil(sizeBytes / WASM_PAGE_BYTES);
+  const refuse = (why: string): HostError =>
+    new HostError({
+      code: 'arena.no-memory',
+      message: `cannot get ${String(sizeBytes)} bytes of shared memory: ${why}`,
+      where: 'memory',
+      hint: 'Lower the depth, the number of jobs or the block size.',
+      exitCode: 78,
+    });
+  if (!(wasmPages >= 1 && wasmPages <= WASM_PAGES_MAX)) {
+    throw refuse('an arena has 1 byte to 4 GiB');
+  }
+  let buffer: SharedArrayBuffer;
+  try {
+    buffer = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
+      .buffer;
+  } catch (error) {
+    throw refuse(error instanceof Error ? error.message : String(error));
+  }
+  const bytes = new Uint8Array(buffer, 0, sizeBytes);
+  const baseAddress = Number(koffi.address(bytes));
+  if (baseAddress % PAGE_BYTES !== 0) throw refuse('it is not page aligned');
+  return { baseAddress, bytes, words: new Int32Array(buffer, 0, sizeBytes / 4) };
+}

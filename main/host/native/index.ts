@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** main/host/native: the real host for the engine. Everything that calls the operating system by number is in this folder. */
+export { makeNativeArena } from './arena.ts';
+export { imageFiles } from './image-files.ts';
+export { cachedBytes } from './memory-page-cache.ts';
+export { hostClock, nativePorts } from './ports.ts';
+export { nativeSyscalls, requireSyscalls, whyNoSyscalls } from './syscalls.ts';
