@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The world of a scenario: one kernel, one inode, one device, put together for the code under test. */
+import {
+  ERRNO,
+  isTask,
+  Scheduler,
+  Trace,
+  type Clock,
+  type KernelReturn,
+  type MaybeTask,
+  type Nanoseconds,
+  type Task,
+} from '../../base/index.ts';
+import type { Bio } from '../../block/index.ts';
+import { openDirectIo, type RevisionSpec } from '../../dio/index.ts';
+import { IovIter, type Memory, type UserSegment } from '../../memory/index.ts';
+import { PAGE_BYTES } from '../../base/index.ts';
+import { InodeLock, type Inode, type Kernel, type Kiocb } from '../../vfs/index.ts';
+import type { FullScenario, ScenarioRequest } from './scenario.ts';
+import { ScenarioDevice } from './world-device.ts';
+import { errorNumber, ScenarioFiles } from './world-files.ts';
+import { FIRST_USER_PAGE, makeDisk, makeMemory } from './world-memory.ts';
+
+/** Time stands still: order is all that counts. */
+const STILL: Clock = { nowNs: () => 0 as Nanoseconds };
+const TRACE_ROWS_MAX = 4_000_000;
+
+/** What the current request makes the world answer. */
+export interface RequestErrors {
+  writeAndWait: KernelReturn;
+  invalidate: KernelReturn;
+  workQueue: KernelReturn;
+  writeSync: KernelReturn;
+}
+
+export class World {
+  readonly memory: Memory;
+  readonly device: ScenarioDevice;
+  readonly files: ScenarioFiles;
+  readonly trace = new Trace(STILL, TRACE_ROWS_MAX);
+  readonly scheduler = new Scheduler();
+  readonly inode: Inode;
+  readonly kernel: Kernel;
+  readonly io: ReturnType<typeof openDirectIo>;
+  readonly errors: RequestErrors = { writeAndWait: 0, invalidate: 0, workQueue: 0, writeSync: 0 };
+  /** nrpages of the file. */
+  cachedPageCount: number;
+  private readonly work: (() => MaybeTask<void>)[] = [];
+  private bioCount = 0;
+
+  constructor(
+    spec: RevisionSpec,
+    readonly scenario: FullScenario,
+  ) {
+    this.memory = makeMemory(scenario);
+    this.device = new ScenarioDevice(scenario, this.memory, makeDisk(scenario.sectors));
+    this.files = new ScenarioFiles(scenario, this.device);
+    this.cachedPageCount = scenario.pc;
+    this.inode = this.makeInode();
+    this.kernel = this.makeKernel();
+    this.io = openDirectIo(spec);
+  }
+
+  private makeInode(): Inode {
+    const { scenario, scheduler, errors } = this;
+    const pageCount = (): number => this.cachedPageCount;
+    const superBlock = {
+      hasDioWorkQueue: false,
+      initDioWorkQueue: (): KernelReturn => {
+        if (errors.workQueue === 0) superBlock.hasDioWorkQueue = true;
+        return errors.workQueue;
+      },
+    };
+    return {
+      inodeNumber: 1,
+      kind: 'file',
+      blockBits: scenario.blkbits,
+      lock: new InodeLock(scheduler, 'scenario inode'),
+      sizeBytes: scenario.size,
+      dioCount: 0,
+      mapping: {
+        get cachedPageCount() {
+          return pageCount();
+        },
+        writeAndWait: () => errors.writeAndWait,
+        invalidate: () => errors.invalidate,
+      },
+      superBlock,
+    };
+  }
+
+  private makeKernel(): Kernel {
+    return {
+      clock: STILL,
+      scheduler: this.scheduler,
+      memory: this.memory,
+      trace: this.trace,
+      submitBio: (bio: Bio) => {
+        this.device.submitBio(bio);
+      },
+      // Plugging has no effect in a scenario: bios reach the device one by one.
+      startPlug: () => undefined,
+      finishPlug: () => undefined,
+      queueWork: (_label, work) => {
+        this.work.push(work);
+      },
+      nextBioId: () => this.bioCount++,
+      allocateBio: (vectorCountMax) => this.device.allocate(vectorCountMax),
+      releaseBio: () => {
+        this.device.release();
+      },
+    };
+  }
+
+  /** Runs deferred work in order until there is none. */
+  runDeferredWork(): void {
+    for (let work = this.work.shift(); work !== undefined; work = this.work.shift()) {
+      const value = work();
+      if (isTask(value)) this.runTask(value);
+      this.finishBios();
+    }
+  }
+
+  finishBios(): void {
+    while (this.device.completeOne());
+  }
+
+  /** Runs a task to its end, completing one bio at a time while it sleeps. Null: nothing can wake it. */
+  runTask<T>(task: Task<T>): { readonly value: T } | null {
+    const ended: { value: T }[] = [];
+    this.scheduler.spawn('scenario request', task, (value) => ended.push({ value }));
+    this.scheduler.run();
+    while (ended.length === 0) {
+      if (!this.device.completeOne()) return null;
+      this.scheduler.run();
+    }
+    return ended[0] ?? null;
+  }
+
+  /** The request's buffers: user segments, or kernel vectors cut at page edges. */
+  makeIter(request: ScenarioRequest): IovIter {
+    const direction = request.op === 'w' ? 'write' : 'read';
+    const isKernel = request.kernel === 1;
+    const segments: UserSegment[] = [];
+    for (const [address, length] of request.iov) {
+      const start = address + FIRST_USER_PAGE * PAGE_BYTES;
+      if (!isKernel) {
+        segments.push({ addressBytes: start, lengthBytes: length });
+        continue;
+      }
+      for (let done = 0; done < length;) {
+        const piece = Math.min(length - done, PAGE_BYTES - ((start + done) % PAGE_BYTES));
+        segments.push({ addressBytes: start + done, lengthBytes: piece });
+        done += piece;
+      }
+    }
+    return new IovIter(this.memory, direction, isKernel ? 'kernel' : 'user', segments);
+  }
+
+  makeKiocb(
+    id: number,
+    request: ScenarioRequest,
+    onComplete: (kiocb: Kiocb, result: KernelReturn) => void,
+  ): Kiocb {
+    return {
+      id,
+      inode: this.inode,
+      isDirect: true,
+      isNowait: request.nowait === 1,
+      isDsync: request.dsync === 1,
+      isAppend: false,
+      positionBytes: request.pos,
+      onComplete: request.async === 1 ? onComplete : null,
+    };
+  }
+
+  /** The errors that this request's world gives. */
+  prepare(request: ScenarioRequest): void {
+    const number = (name: string | undefined): number =>
+      name === undefined ? 0 : errorNumber(name);
+    if (request.pc !== undefined) this.cachedPageCount = request.pc;
+    this.errors.writeAndWait = number(request.wbwerr);
+    this.errors.invalidate = number(request.invalerr);
+    this.errors.workQueue = number(request.wqerr);
+    this.errors.writeSync = number(request.fsyncerr);
+  }
+}
+
+/** The name of the format for minus an errno; others stay numbers. */
+export function returnText(value: KernelReturn): number | string {
+  if (value >= 0) return value;
+  return RETURN_NAMES.get(-value) ?? value;
+}
+const RETURN_NAMES = new Map<number, string>(
+  (
+    [
+      'EIO',
+      'EINVAL',
+      'EFAULT',
+      'ENOSPC',
+      'ENOMEM',
+      'EAGAIN',
+      'EBUSY',
+      'ENOTBLK',
+      'EIOCBQUEUED',
+    ] as const
+  ).map((name) => [ERRNO[name], name]),
+);
