@@ -2,11 +2,12 @@
 /** The list of device modules. A device is one folder here and one line in `DEVICES`; docs/adding/device.md says what it brings. */
 import { HostError, resolveOptions, type OptionSchema } from '../base/index.ts';
 import type { DeviceModule, DevicePorts, OpenDevice } from './contract.ts';
+import { imageFileDevice } from './image-file/index.ts';
 import { memoryDevice } from './memory/index.ts';
 
 export type * from './contract.ts';
 
-export const DEVICES: readonly DeviceModule[] = [memoryDevice];
+export const DEVICES: readonly DeviceModule[] = [imageFileDevice, memoryDevice];
 
 /** The module of that id; an unknown one is a `HostError` that lists those there are. */
 export function deviceModule(id: string): DeviceModule {
