@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The commands and their options. Only words are here: each command's work is imported when it runs, so that `--help` loads nothing
+ * else. Rules: 1. A command returns its exit code or throws a `HostError`. 2. What the command line gets wrong is exit code 64.
+ */
+import { Command, CommanderError, Option } from 'commander';
+import { EXIT } from './errors.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface RunOptions {
+  readonly output: 'text' | 'json';
+  readonly set: readonly string[];
+  readonly consent: boolean;
+}
+export interface MkfsOptions {
+  readonly fs: string;
+  readonly size: string;
+  readonly blockSize?: string;
+  readonly force: boolean;
+}
+export interface ExplainOptions {
+  readonly op: 'read' | 'write';
+  readonly offset: string;
+  readonly length: string;
+  readonly memoryOffset: string;
+  readonly async: boolean;
+  readonly dsync: boolean;
+  readonly revision?: string;
+  readonly json: boolean;
+}
+export interface ServeOptions {
+  readonly port?: string;
+  readonly open: boolean;
+}
+
+const collect = (value: string, sofar: readonly string[]): string[] => [...sofar, value];
+const EXAMPLES = `
+Examples:
+  diolab mkfs disk.img --fs ext2 --size 256m --block-size 4096
+  diolab run job.fio --output json
+  diolab explain disk.img /data --op write --offset 512 --length 4096
+  diolab serve
+
+Exit codes: 0 ok, 1 mismatch or failed verification, 64 usage, 65 data, 66 no input,
+            73 cannot create, 74 I/O, 77 permission, 78 configuration, 130 interrupted`;
+
+type Finish = (code: number) => void;
+
+function addRun(program: Command, terminal: Terminal, finish: Finish): void {
+  program
+    .command('run')
+    .description('run an experiment (YAML) or a fio job file, and report')
+    .argument('<job>', 'file of the experiment; - reads standard input')
+    .addOption(
+      new Option('--output <kind>', 'report for people, or JSON in the shape of fio')
+        .choices(['text', 'json'])
+        .default('text'),
+    )
+    .option('--set <key=value>', 'set a key of the job, after the file (repeatable)', collect, [])
+    .option('--consent', 'agree that data in an image which diolab did not make may change', false)
+    .action(async (job: string, options: RunOptions) => {
+      const { run } = await import('./commands/run.ts');
+      finish(await run(terminal, job, options));
+    });
+}
+
+function addImageCommands(program: Command, terminal: Terminal, finish: Finish): void {
+  program
+    .command('mkfs')
+    .description('make an image file with a file system in it')
+    .argument('<image>', 'the file to make')
+    .requiredOption('--fs <id>', 'file system, for example ext2')
+    .requiredOption('--size <size>', 'size of the image, for example 256m')
+    .option('--block-size <bytes>', 'block size of the file system')
+    .option('--force', 'replace an existing regular file', false)
+    .action(async (image: string, options: MkfsOptions) => {
+      const { mkfs } = await import('./commands/images.ts');
+      finish(await mkfs(terminal, image, options));
+    });
+  program
+    .command('ls')
+    .description('list a folder inside an image')
+    .argument('<image>', 'image file')
+    .argument('<path>', 'folder inside it, for example /')
+    .option('--json', 'as JSON', false)
+    .action(async (image: string, path: string, options: { json: boolean }) => {
+      const { ls } = await import('./commands/images.ts');
+      finish(await ls(terminal, image, path, options));
+    });
+  program
+    .command('cat')
+    .description('write a file inside an image to standard output')
+    .argument('<image>', 'image file')
+    .argument('<path>', 'file inside it')
+    .action(async (image: string, path: string) => {
+      const { cat } = await import('./commands/files.ts');
+      finish(await cat(terminal, image, path));
+    });
+  program
+    .command('put')
+    .description('copy a file of this machine into an image')
+    .argument('<image>', 'image file')
+    .argument('<local>', 'file of this machine; - reads standard input')
+    .argument('<path>', 'file inside the image; made or replaced')
+    .action(async (image: string, local: string, path: string) => {
+      const { put } = await import('./commands/files.ts');
+      finish(await put(terminal, image, local, path));
+    });
+  program
+    .command('get')
+    .description('copy a file inside an image to this machine')
+    .argument('<image>', 'image file')
+    .argument('<path>', 'file inside it')
+    .argument('<local>', 'file to make; an existing one is refused without --force')
+    .option('--force', 'replace an existing file', false)
+    .action(async (image: string, path: string, local: string, options: { force: boolean }) => {
+      const { get } = await import('./commands/files.ts');
+      finish(await get(terminal, image, path, local, options));
+    });
+  program
+    .command('map')
+    .description("print a file's extents, as filefrag does")
+    .argument('<image>', 'image file')
+    .argument('<path>', 'file inside it')
+    .option('--json', 'as JSON', false)
+    .action(async (image: string, path: string, options: { json: boolean }) => {
+      const { map } = await import('./commands/images.ts');
+      finish(await map(terminal, image, path, options));
+    });
+}
+
+function addExplain(program: Command, terminal: Terminal, finish: Finish): void {
+  program
+    .command('explain')
+    .description('tell step by step what happens to one request')
+    .argument('<image>', 'image file')
+    .argument('[path]', 'file inside it; without: the whole image as a block device')
+    .addOption(
+      new Option('--op <op>', 'direction').choices(['read', 'write']).makeOptionMandatory(),
+    )
+    .requiredOption('--offset <bytes>', 'offset in the file')
+    .requiredOption('--length <bytes>', 'length of the request')
+    .option('--memory-offset <bytes>', "the buffer's distance from a page boundary, 0..4095", '0')
+    .option('--async', 'an asynchronous request', false)
+    .option('--dsync', 'with O_DSYNC', false)
+    .option('--revision <id>', 'revision of the direct-I/O core (default: the newest)')
+    .option('--json', 'as JSON', false)
+    .action(async (image: string, path: string | undefined, options: ExplainOptions) => {
+      const { explain } = await import('./commands/explain.ts');
+      finish(await explain(terminal, image, path ?? null, options));
+    });
+}
+
+function addHostCommands(program: Command, terminal: Terminal, finish: Finish): void {
+  program
+    .command('serve')
+    .description('serve the lab to a browser on this machine (loopback only)')
+    .option('--port <n>', 'port; default: a free one')
+    .option('--open', 'open the address in a browser where there is a display', false)
+    .action(async (options: ServeOptions) => {
+      const { serve } = await import('./commands/serve.ts');
+      finish(await serve(terminal, options));
+    });
+  program
+    .command('doctor')
+    .description('say what this host can do, and how to get what it cannot')
+    .option('--json', 'as JSON', false)
+    .action(async (options: { json: boolean }) => {
+      const { doctor } = await import('./commands/doctor.ts');
+      finish(await doctor(terminal, options));
+    });
+  program
+    .command('conform')
+    .description('run scenarios through the engine and compare their traces')
+    .argument('<file>', 'JSON lines of scenarios with their traces')
+    .option('--detail', 'compare every row, not only the core', false)
+    .option('--json', 'as JSON', false)
+    .action(async (file: string, options: { detail: boolean; json: boolean }) => {
+      const { conform } = await import('./commands/conform.ts');
+      finish(await conform(terminal, file, options));
+    });
+  program
+    .command('bench')
+    .description('measure the engine against fio on this machine (from a checkout)')
+    .option('--json', 'as JSON', false)
+    .action(async (options: { json: boolean }) => {
+      const { bench } = await import('./commands/bench.ts');
+      finish(await bench(terminal, options));
+    });
+}
+
+/** The program with its output bound to the terminal; `finish` is told a command's exit code. */
+export function makeProgram(terminal: Terminal, version: string, finish: Finish): Command {
+  const program = new Command('diolab')
+    .description("A disk lab: the Linux kernel's direct-I/O core, ported, on real image files")
+    .version(version)
+    .addHelpText('after', EXAMPLES)
+    .showHelpAfterError('(diolab --help lists the commands and their options)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void terminal.out(text),
+      writeErr: (text) => {
+        terminal.error(text);
+      },
+    });
+  addRun(program, terminal, finish);
+  addImageCommands(program, terminal, finish);
+  addExplain(program, terminal, finish);
+  addHostCommands(program, terminal, finish);
+  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
+  return program;
+}
+
+/** Runs the words of the command line and gives the exit code; a `HostError` goes through to the caller. */
+export async function runProgram(
+  terminal: Terminal,
+  version: string,
+  words: readonly string[],
+): Promise<number> {
+  let code: number = EXIT.ok;
+  const program = makeProgram(terminal, version, (result) => {
+    code = result;
+  });
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Help and version end by an error of status 0; every other one is a wrong command line.
+    return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  }
+}

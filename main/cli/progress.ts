@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The progress line of a run: one line, redrawn in place, on a terminal only. */
+import type { RunProgress } from '../contract/types.ts';
+import type { Terminal } from './terminal.ts';
+import { bandwidthText, countText, durationText } from './quantities.ts';
+
+const BAR_CELLS = 24;
+
+/** A bar of `BAR_CELLS` cells; dots while the end cannot be known. */
+export function barText(fraction: number | null): string {
+  if (fraction === null) return `[${'.'.repeat(BAR_CELLS)}]   -- `;
+  const filled = Math.round(Math.min(1, Math.max(0, fraction)) * BAR_CELLS);
+  const percent = Math.floor(Math.min(1, Math.max(0, fraction)) * 100);
+  return `[${'#'.repeat(filled)}${'.'.repeat(BAR_CELLS - filled)}] ${String(percent).padStart(3)} %`;
+}
+
+/** The line for one report, cut to the width of the terminal. */
+export function progressText(progress: RunProgress, columns: number): string {
+  const parts = [barText(progress.fraction), progress.phaseText];
+  const { latest } = progress;
+  if (latest !== null) {
+    parts.push(`${countText(latest.readIops + latest.writeIops)} IOPS`);
+    parts.push(bandwidthText(latest.readBytesPerSecond + latest.writeBytesPerSecond));
+    parts.push(`p99 ${durationText(latest.p99Ns)}`);
+  }
+  if (progress.remainingNs !== null && progress.phase === 'running') {
+    parts.push(`${durationText(progress.remainingNs)} left`);
+  }
+  return parts.join('  ').slice(0, Math.max(20, columns - 1));
+}
+
+/** Draws over its own line; silent where stderr is not a terminal. */
+export class ProgressLine {
+  readonly #terminal: Terminal;
+  #isDrawn = false;
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+  show(progress: RunProgress): void {
+    if (!this.#terminal.isInteractive) return;
+    this.#isDrawn = true;
+    this.#terminal.error(`\r\x1b[2K${progressText(progress, this.#terminal.columns)}`);
+  }
+  /** Clears the line, so that what follows starts at its beginning. */
+  end(): void {
+    if (this.#isDrawn) this.#terminal.error('\r\x1b[2K');
+    this.#isDrawn = false;
+  }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * What a command may use of the process it runs in, as a port: tests give a recording one. Rules: 1. Results go to `out`, everything
+ * else (progress, notes, errors) to `error`. 2. Nothing is drawn over on a stream that is not a terminal.
+ */
+import type { Session } from './session.ts';
+
+export interface Terminal {
+  /** Writes and waits while the reader is slow; an ended reader (EPIPE) aborts `signal`. */
+  out(data: string | Uint8Array): Promise<void>;
+  error(text: string): void;
+  /** True where `error` is a terminal that a progress line may be redrawn on. */
+  readonly isInteractive: boolean;
+  readonly columns: number;
+  /** Aborted by Ctrl+C, SIGTERM or a closed reader. */
+  readonly signal: AbortSignal;
+  /** The services in this process, started at the first use and closed by `main`. */
+  session(): Promise<Session>;
+}
+
+/** One line of text, with its end. */
+export const line = (text: string): string => `${text}\n`;
