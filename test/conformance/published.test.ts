@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Every published vector of every revision in the list, in core and in detail. The traces were made by the real C code, compiled
+ * unmodified (test/golden/FORMAT.md).
+ */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { REVISIONS } from '../../engine/dio/index.ts';
+import { conformLines } from '../../engine/lab/conformance/index.ts';
+
+const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+describe.each(REVISIONS.map((spec) => spec.id))('revision %s', (id) => {
+  it.each(['', '-named'])('reproduces the published vectors%s', (suffix) => {
+    const fileName = `${id}${suffix}.jsonl`;
+    const text = readFileSync(new URL(`../golden/${fileName}`, import.meta.url), 'utf8');
+    const lines = text.split('\n');
+    const output: string[] = [];
+    const options = { fileName, detail: true, json: false, print: false };
+    const summary = conformLines(lines, options, hash, (line) => output.push(line));
+    expect(output.slice(0, -1).join('\n')).toBe('');
+    expect(summary.failedCount).toBe(0);
+    expect(summary.passedCount).toBe(lines.filter((line) => line.trim() !== '').length);
+  });
+});
