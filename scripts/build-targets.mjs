@@ -5,7 +5,6 @@
  *   dist/cli/main.js           the terminal twin            main/cli/main.ts
  *   dist/engine/process.js     the engine process           main/host/engine-process.ts
  *   dist/engine/thread.js      its engine thread            main/host/engine-thread.ts
- *   dist/engine/io-thread.js   a worker of `threads`        main/host/native/io-thread.ts
  *   dist/headless/main.js      the web host by itself       main/headless/main.ts
  *   dist/desktop/main.js       Electron main process, ESM   main/desktop/main.ts
  *   dist/desktop/preload.cjs   a sandboxed preload must be CommonJS
@@ -73,7 +72,6 @@ export const targets = [
     {
       process: 'main/host/engine-process.ts',
       thread: 'main/host/engine-thread.ts',
-      'io-thread': 'main/host/native/io-thread.ts',
     },
     ['engine', 'main/contract', 'main/host'],
   ),

@@ -85,7 +85,7 @@ export const layers = [
   },
   {
     name: 'engine/dio/revisions (list)',
-    files: ['engine/dio/revisions/index.ts'],
+    files: ['engine/dio/revisions/index.ts', 'engine/dio/revisions/resolve.ts'],
     may: [
       'engine/base/**',
       'engine/dio/state.ts',
@@ -102,7 +102,14 @@ export const layers = [
   {
     name: 'engine/dio',
     files: ['engine/dio/**'],
-    may: ['engine/base/**', 'engine/memory/**', 'engine/block/**', 'engine/vfs/**'],
+    may: [
+      'engine/base/**',
+      'engine/memory/**',
+      'engine/block/**',
+      'engine/vfs/**',
+      'engine/dio/revisions/index.ts',
+      'engine/dio/revisions/resolve.ts',
+    ],
   },
   {
     name: 'engine/loop, engine/workload',

@@ -63,6 +63,15 @@ function scriptOf(file, text) {
   return kept;
 }
 
+/** `new URL('./worker.ts', import.meta.url)`: how a worker is named, and built. */
+const isWorkerAddress = (node) =>
+  ts.isNewExpression(node) &&
+  ts.isIdentifier(node.expression) &&
+  node.expression.text === 'URL' &&
+  node.arguments?.length === 2 &&
+  ts.isStringLiteralLike(node.arguments[0]) &&
+  /^\.\.?\/.*\.ts$/.test(node.arguments[0].text);
+
 /** Every import of a file: `{ specifier, typeOnly, line }`; re-exports, `import()` and `new URL('./x.ts', import.meta.url)` too. */
 export function importsOf(file, text) {
   const source = ts.createSourceFile(
@@ -100,6 +109,8 @@ export function importsOf(file, text) {
       if ((isImport || isRequire) && ts.isStringLiteralLike(node.arguments[0])) {
         add(node.arguments[0], false);
       }
+    } else if (isWorkerAddress(node)) {
+      add(node.arguments[0], false);
     }
     ts.forEachChild(node, visit);
   };

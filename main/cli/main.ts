@@ -44,6 +44,9 @@ function startTerminal(version: string): Started {
   };
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of signals) process.on(name, onSignal);
+  const endAtSignals = (): void => {
+    for (const name of signals) process.removeListener(name, onSignal);
+  };
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
@@ -56,6 +59,7 @@ function startTerminal(version: string): Started {
     isInteractive: process.stderr.isTTY,
     columns: process.stderr.columns,
     signal: abort.signal,
+    endAtSignals,
     session: () =>
       (opening ??= import('./open-session.ts').then(({ openSession }) => openSession(version))),
   };
@@ -67,7 +71,7 @@ function startTerminal(version: string): Started {
         const session = await opening.catch(() => null);
         await session?.close();
       }
-      for (const name of signals) process.removeListener(name, onSignal);
+      endAtSignals();
     },
   };
 }

@@ -28,6 +28,12 @@ export interface ExplainOptions {
   readonly revision?: string;
   readonly json: boolean;
 }
+export interface ConformOptions {
+  readonly detail: boolean;
+  readonly revision?: string;
+  readonly print: boolean;
+  readonly json: boolean;
+}
 export interface ServeOptions {
   readonly port?: string;
   readonly open: boolean;
@@ -173,9 +179,11 @@ function addHostCommands(program: Command, terminal: Terminal, finish: Finish): 
     .command('conform')
     .description('run scenarios through the engine and compare their traces')
     .argument('<file>', 'JSON lines of scenarios with their traces')
-    .option('--detail', 'compare every row, not only the core', false)
+    .option('--detail', 'compare every event and count, not only the core', false)
+    .option('--revision <id>', "run this revision instead of the file's own")
+    .option('--print', 'print the traces as JSON lines instead of comparing', false)
     .option('--json', 'as JSON', false)
-    .action(async (file: string, options: { detail: boolean; json: boolean }) => {
+    .action(async (file: string, options: ConformOptions) => {
       const { conform } = await import('./commands/conform.ts');
       finish(await conform(terminal, file, options));
     });

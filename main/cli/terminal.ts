@@ -14,6 +14,8 @@ export interface Terminal {
   readonly columns: number;
   /** Aborted by Ctrl+C, SIGTERM or a closed reader. */
   readonly signal: AbortSignal;
+  /** From here on a signal ends the process at once: for work that never returns to the message loop. */
+  endAtSignals(): void;
   /** The services in this process, started at the first use and closed by `main`. */
   session(): Promise<Session>;
 }
