@@ -7,7 +7,7 @@
  *   dist/engine/thread.js      its engine thread            main/host/engine-thread.ts
  *   dist/headless/main.js      the web host by itself       main/headless/main.ts
  *   dist/desktop/main.js       Electron main process, ESM   main/desktop/main.ts
- *   dist/desktop/preload.cjs   a sandboxed preload must be CommonJS
+ *   dist/preload/preload.cjs   a sandboxed preload must be CommonJS
  *   dist/renderer/             the page, by renderer/vite.config.ts, and files.json
  *
  * The files of one target lie flat in its folder (shared pieces too), so that code which was built into any of them finds the engine

@@ -86,12 +86,7 @@ export const layers = [
   {
     name: 'engine/dio/revisions (list)',
     files: ['engine/dio/revisions/index.ts', 'engine/dio/revisions/resolve.ts'],
-    may: [
-      'engine/base/**',
-      'engine/dio/state.ts',
-      'engine/dio/revision.ts',
-      'engine/dio/revisions/*',
-    ],
+    may: ['engine/base/**', 'engine/dio/*.ts', 'engine/dio/revisions/*'],
     list: 'engine/dio/revisions/*',
   },
   {

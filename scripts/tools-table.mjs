@@ -44,12 +44,6 @@ export const tools = [
     package: 'appstream',
     usedFor: 'the AppStream metadata',
   },
-  {
-    id: 'xmllint',
-    programs: ['xmllint'],
-    package: 'libxml2-utils',
-    usedFor: 'well-formed XML files',
-  },
 ];
 
 /** Where a program lies, or null. /sbin counts: Debian keeps mke2fs and losetup there, off the PATH of a plain user. */
