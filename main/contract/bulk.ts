@@ -12,6 +12,7 @@
  */
 import type { RequestColumns } from '../../engine/lab/result.ts';
 
+export type { RequestColumns };
 export const EXPORT_FORMATS = ['json', 'fio', 'csv', 'parquet', 'yaml', 'latency-log'] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const bulkRequestsPath = (runId: string): string => `/bulk/runs/${runId}/requests`;
