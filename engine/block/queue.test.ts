@@ -347,6 +347,19 @@ describe('plug', () => {
     expect(plug.isEmpty).toBe(true);
   });
 
+  it('keeps its order where an end function plugs more than a plug holds', () => {
+    const { plug, send, ended, device } = setUp();
+    plug.start();
+    send('read', 0, 8, 0, () => {
+      for (let index = 1; index <= 80; index++) send('read', index * 16, 8);
+    });
+    plug.flush();
+    plug.finish();
+    expect(ended).toEqual(Array.from({ length: 81 }, (_, index) => String(index)));
+    expect(device.seen).toHaveLength(81);
+    expect(plug.isEmpty).toBe(true);
+  });
+
   it('refuses a finish without a start', () => {
     expect(() => {
       new Plug().finish();

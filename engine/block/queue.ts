@@ -77,8 +77,12 @@ export class RequestQueue {
   private readonly canRead: boolean;
   private readonly canWrite: boolean;
   private readonly freeRequests: QueueRequest[] = [];
-  private readonly plugged: QueueRequest[] = [];
-  private spare: QueueRequest[] = [];
+  /** In the plug; the first `pluggedCount` entries count (an array that is emptied gives its memory away). */
+  private plugged: QueueRequest[] = [];
+  private pluggedCount = 0;
+  /** The plug knows of this queue. */
+  private isInPlug = false;
+  private sparePlugged: QueueRequest[] | null = null;
   private readonly waiting = new RequestFifo();
   private readonly splitter: Splitter;
   private readonly flushMachine: FlushMachine;
@@ -146,16 +150,20 @@ export class RequestQueue {
 
   /** blk_mq_flush_plug_list: dispatches what this queue has in the plug, oldest first. */
   flushPlug(): void {
-    const { plugged } = this;
-    if (plugged.length === 0) return;
-    // End functions may plug new requests: they belong to the next flush.
-    const batch = this.spare;
-    this.spare = [];
-    for (const request of plugged) batch.push(request);
-    plugged.length = 0;
-    for (const request of batch) this.issue(request);
-    batch.length = 0;
-    this.spare = batch;
+    this.isInPlug = false;
+    this.dispatchPlugged();
+  }
+
+  private dispatchPlugged(): void {
+    const batch = this.plugged;
+    const count = this.pluggedCount;
+    if (count === 0) return;
+    // End functions may plug new requests, and even flush again: those have an array of their own.
+    this.plugged = this.sparePlugged ?? [];
+    this.sparePlugged = null;
+    this.pluggedCount = 0;
+    for (let index = 0; index < count; index++) this.issue(batch[index] as QueueRequest);
+    this.sparePlugged = batch;
   }
 
   /** 0 or minus an errno: the bio ends with it; `GO`: it goes on. */
@@ -263,23 +271,23 @@ export class RequestQueue {
 
   /** blk_add_rq_to_plug */
   private addToPlug(request: QueueRequest): void {
-    const { plugged } = this;
-    const newest = plugged[plugged.length - 1];
-    if (
-      newest !== undefined &&
-      (plugged.length >= PLUG_REQUESTS_MAX || newest.sizeBytes >= PLUG_FLUSH_BYTES)
-    ) {
-      this.flushPlug();
+    if (this.pluggedCount > 0) {
+      const newest = this.plugged[this.pluggedCount - 1] as QueueRequest;
+      const isFull = this.pluggedCount >= PLUG_REQUESTS_MAX;
+      if (isFull || newest.sizeBytes >= PLUG_FLUSH_BYTES) this.dispatchPlugged();
     }
-    if (plugged.length === 0) this.context.plug.add(this);
+    if (!this.isInPlug) {
+      this.isInPlug = true;
+      this.context.plug.add(this);
+    }
     request.state = REQUEST_STATE.plugged;
-    plugged.push(request);
+    this.plugged[this.pluggedCount++] = request;
   }
 
   private tryMerge(bio: Bio, segmentCount: number): boolean {
-    const { plugged, waiting } = this;
-    if (plugged.length > 0) {
-      const newest = plugged[plugged.length - 1] as QueueRequest;
+    const { waiting } = this;
+    if (this.pluggedCount > 0) {
+      const newest = this.plugged[this.pluggedCount - 1] as QueueRequest;
       if (this.mergeInto(newest, bio, segmentCount)) return true;
     }
     const lookups = Math.min(waiting.count, WAITING_MERGE_LOOKUPS);
