@@ -60,6 +60,7 @@ export default tseslint.config(
           'main/desktop/tsconfig.json',
           'renderer/tsconfig.json',
           'test/tsconfig.json',
+          'scripts/tsconfig.json',
         ],
         tsconfigRootDir: import.meta.dirname,
       },

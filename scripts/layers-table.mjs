@@ -149,6 +149,7 @@ export const layers = [
       '@orpc/server',
       '@orpc/server/',
       '@orpc/contract',
+      '@orpc/client/',
       '@duckdb/node-api',
       'yaml',
       'zod',

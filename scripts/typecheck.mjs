@@ -16,6 +16,7 @@ export const projects = [
   { id: 'main/desktop', program: 'typescript/bin/tsc', project: 'main/desktop' },
   { id: 'renderer', program: 'vue-tsc/bin/vue-tsc.js', project: 'renderer' },
   { id: 'test', program: 'typescript/bin/tsc', project: 'test' },
+  { id: 'scripts', program: 'typescript/bin/tsc', project: 'scripts' },
 ];
 
 function check({ program, project }) {

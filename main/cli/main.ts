@@ -79,7 +79,8 @@ function startTerminal(version: string): Started {
 /** Runs a command line; gives the exit code of product.md. */
 export async function main(words: readonly string[]): Promise<number> {
   const version = versionOf();
-  const { terminal, close } = startTerminal(version);
+  const started = startTerminal(version);
+  const { terminal } = started;
   let code: number;
   try {
     code = await runProgram(terminal, version, words.length === 0 ? ['--help'] : words);
@@ -92,6 +93,6 @@ export async function main(words: readonly string[]): Promise<number> {
       code = exitCodeOf(data);
     }
   }
-  await close();
+  await started.close();
   return code;
 }

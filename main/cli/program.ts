@@ -12,6 +12,9 @@ export interface RunOptions {
   readonly set: readonly string[];
   readonly consent: boolean;
 }
+export interface ConsentOptions {
+  readonly consent: boolean;
+}
 export interface MkfsOptions {
   readonly fs: string;
   readonly size: string;
@@ -40,6 +43,7 @@ export interface ServeOptions {
 }
 
 const collect = (value: string, sofar: readonly string[]): string[] => [...sofar, value];
+const CONSENT = 'agree that data in an image which diolab did not make may change';
 const EXAMPLES = `
 Examples:
   diolab mkfs disk.img --fs ext2 --size 256m --block-size 4096
@@ -63,7 +67,7 @@ function addRun(program: Command, terminal: Terminal, finish: Finish): void {
         .default('text'),
     )
     .option('--set <key=value>', 'set a key of the job, after the file (repeatable)', collect, [])
-    .option('--consent', 'agree that data in an image which diolab did not make may change', false)
+    .option('--consent', CONSENT, false)
     .action(async (job: string, options: RunOptions) => {
       const { run } = await import('./commands/run.ts');
       finish(await run(terminal, job, options));
@@ -108,9 +112,10 @@ function addImageCommands(program: Command, terminal: Terminal, finish: Finish):
     .argument('<image>', 'image file')
     .argument('<local>', 'file of this machine; - reads standard input')
     .argument('<path>', 'file inside the image; made or replaced')
-    .action(async (image: string, local: string, path: string) => {
+    .option('--consent', CONSENT, false)
+    .action(async (image: string, local: string, path: string, options: ConsentOptions) => {
       const { put } = await import('./commands/files.ts');
-      finish(await put(terminal, image, local, path));
+      finish(await put(terminal, image, local, path, options));
     });
   program
     .command('get')

@@ -11,7 +11,10 @@ const PIECE_BYTES = 1024 * 1024;
 
 export async function cat(terminal: Terminal, image: string, path: string): Promise<number> {
   const session = await terminal.session();
-  await session.readFile(resolve(image), path, (bytes) => terminal.out(bytes), terminal.signal);
+  await session.readFile(resolve(image), path, async (bytes) => {
+    terminal.signal.throwIfAborted();
+    await terminal.out(bytes);
+  });
   return EXIT.ok;
 }
 
@@ -31,15 +34,27 @@ function contentOf(local: string): AsyncIterable<Uint8Array> {
   return createReadStream(local, { highWaterMark: PIECE_BYTES }) as AsyncIterable<Uint8Array>;
 }
 
+/** The same content, ended by an error once the signal is aborted: a half-written file is then undone. */
+async function* untilAborted(
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of content) {
+    signal.throwIfAborted();
+    yield piece;
+  }
+}
+
 export async function put(
   terminal: Terminal,
   image: string,
   local: string,
   path: string,
+  options: { readonly consent: boolean },
 ): Promise<number> {
-  const content = contentOf(local);
+  const content = untilAborted(contentOf(local), terminal.signal);
   const session = await terminal.session();
-  await session.writeFile(resolve(image), path, content, terminal.signal);
+  await session.writeFile(resolve(image), path, content, options.consent);
   return EXIT.ok;
 }
 
@@ -74,9 +89,10 @@ export async function get(
   });
   try {
     const write = async (bytes: Uint8Array): Promise<void> => {
+      terminal.signal.throwIfAborted();
       await handle.writeFile(bytes);
     };
-    await session.readFile(resolve(image), path, write, terminal.signal);
+    await session.readFile(resolve(image), path, write);
     await handle.close();
     await rename(half, local);
   } catch (error) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** mkfs, ls, map: commands on an image as a whole, or on its folders and maps. */
-import { existsSync, lstatSync, renameSync, rmSync } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { HostError, type OptionValues } from '../../../engine/base/index.ts';
 import type { Catalogue } from '../../contract/types.ts';
 import { EXIT } from '../errors.ts';
@@ -56,37 +55,6 @@ function blockSizeOption(module: FileSystemInfo, text: string): OptionValues {
   });
 }
 
-/** What is at the path already: nothing, or a file of which `--force` may dispose. */
-async function checkExisting(terminal: Terminal, path: string, force: boolean): Promise<boolean> {
-  const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined) return false;
-  if (!force) {
-    throw new HostError({
-      code: 'image.exists',
-      message: `${path} exists already`,
-      where: path,
-      hint: 'Choose another name, or replace the file and all that is in it with --force.',
-      exitCode: EXIT.cannotCreate,
-    });
-  }
-  if (!found.isFile()) {
-    throw new HostError({
-      code: 'image.not-regular',
-      message: `${path} is not a regular file`,
-      where: path,
-      hint: 'Images are regular files; --force replaces nothing else.',
-      exitCode: EXIT.cannotCreate,
-    });
-  }
-  const { client } = await terminal.session();
-  const { refusal } = await client.images.probe({ path });
-  // Damage and bad content do not matter to a file that is replaced; who uses it does.
-  if (refusal !== null && /in-use|locked|mounted|attached|swap/.test(refusal.code)) {
-    throw HostError.fromJSON(refusal);
-  }
-  return true;
-}
-
 export async function mkfs(
   terminal: Terminal,
   image: string,
@@ -94,36 +62,11 @@ export async function mkfs(
 ): Promise<number> {
   const path = resolve(image);
   const sizeBytes = parseSizeBytes(options.size, '--size');
-  const { client } = await terminal.session();
-  const module = chosenFileSystem(await client.host.catalogue(), options.fs);
+  const session = await terminal.session();
+  const module = chosenFileSystem(await session.client.host.catalogue(), options.fs);
   const values = options.blockSize === undefined ? {} : blockSizeOption(module, options.blockSize);
-  const isReplacing = await checkExisting(terminal, path, options.force);
-  if (!existsSync(dirname(path))) {
-    throw new HostError({
-      code: 'image.no-folder',
-      message: `There is no folder ${dirname(path)}`,
-      where: path,
-      hint: 'Make the folder first.',
-      exitCode: EXIT.cannotCreate,
-    });
-  }
-  // Replacing: the new image is complete before it takes the old one's place.
-  const made = isReplacing
-    ? join(dirname(path), `.${basename(path)}.${String(process.pid)}.new`)
-    : path;
-  try {
-    await client.images.make({
-      path: made,
-      name: null,
-      sizeBytes,
-      fileSystemId: module.id,
-      options: values,
-    });
-    if (isReplacing) renameSync(made, path);
-  } catch (error) {
-    if (isReplacing) rmSync(made, { force: true });
-    throw error;
-  }
+  const made = { path, name: null, sizeBytes, fileSystemId: module.id, options: values };
+  await session.makeImage(made, { replaceExisting: options.force, signal: terminal.signal });
   const text = `${path}: ${module.title}, ${bytesText(sizeBytes)} (${String(sizeBytes)} bytes)`;
   await terminal.out(line(text));
   return EXIT.ok;

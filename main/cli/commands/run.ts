@@ -15,6 +15,8 @@ import type { RunOptions } from '../program.ts';
 import { line, type Terminal } from '../terminal.ts';
 
 type TextKind = 'yaml' | 'fio';
+/** An experiment as the contract takes it. */
+type Asked = Parameters<LabClient['runs']['start']>[0];
 
 /** Which kind of job a file is: by its ending, else by whether it has a section in brackets. */
 export function kindOfJob(name: string, text: string): TextKind {
@@ -45,7 +47,8 @@ function tellProblems(
   problems: readonly (HostErrorData & { readonly line?: number | null })[],
 ): number {
   for (const problem of problems) {
-    const place = problem.line == null ? name : `${name}:${String(problem.line)}`;
+    const hasLine = problem.line !== null && problem.line !== undefined;
+    const place = hasLine ? `${name}:${String(problem.line)}` : name;
     terminal.error(errorText({ ...problem, message: `${place}: ${problem.message}` }));
   }
   const first = problems[0];
@@ -82,37 +85,53 @@ async function follow(
   }
 }
 
+/** Applies each `key=value` of `--set`; the keys are those of the experiment file. */
+async function applySets(experiment: Experiment, sets: readonly string[]): Promise<Experiment> {
+  if (sets.length === 0) return experiment;
+  const { setExperimentValue } = await import('../../services/formats/index.ts');
+  let changed = experiment;
+  for (const text of sets) {
+    const [key, value] = text.split(/=(.*)/s);
+    const refuse = (expected: string): HostError =>
+      new HostError({
+        code: 'usage.set',
+        message: `--set ${text} is not understood`,
+        where: '--set',
+        hint: `Expected ${expected}.`,
+        exitCode: EXIT.usage,
+      });
+    if (key === undefined || key === '' || value === undefined) throw refuse('key=value');
+    try {
+      changed = setExperimentValue(changed, key, value);
+    } catch (error) {
+      if (error instanceof Error && error.name === 'BadValue') throw refuse(error.message);
+      throw error;
+    }
+  }
+  return changed;
+}
+
 /** The experiment that the file, `--set` and `--consent` come to; or the exit code where it has problems, which were told. */
 async function prepare(
   terminal: Terminal,
   client: LabClient,
   job: string,
   options: RunOptions,
-): Promise<Experiment | number> {
+): Promise<Asked | number> {
   const name = job === '-' ? 'standard input' : job;
   const text = readJob(job);
-  const { setKeys } = await import('../set-keys.ts');
-  const kind = kindOfJob(job, text);
-  const parsed = await client.experiments.parse({ text: setKeys(text, kind, options.set), kind });
+  const parsed = await client.experiments.parse({ text, kind: kindOfJob(job, text) });
   for (const note of parsed.notes) terminal.error(`${name}: ${note}\n`);
   if (parsed.experiment === null || parsed.problems.length > 0) {
     return tellProblems(terminal, name, parsed.problems);
   }
-  const { target } = parsed.experiment;
-  const experiment: Experiment = options.consent
-    ? { ...parsed.experiment, target: { ...target, consentToWrite: true } }
-    : parsed.experiment;
+  const set = await applySets(parsed.experiment, options.set);
+  const { target } = set;
+  const consentToWrite = target.consentToWrite || options.consent;
+  // A copy: the contract takes plain data that may be changed.
+  const experiment = structuredClone({ ...set, target: { ...target, consentToWrite } }) as Asked;
   const check = await client.experiments.check(experiment);
   if (check.problems.length > 0) return tellProblems(terminal, name, check.problems);
-  if (check.needsConsent && !experiment.target.consentToWrite) {
-    throw new HostError({
-      code: 'run.needs-consent',
-      message: 'This run would change data in an image that diolab did not make',
-      where: String(target.device.options['path'] ?? name),
-      hint: 'Work on a copy, or agree with --consent.',
-      exitCode: EXIT.permission,
-    });
-  }
   if (options.output === 'text') {
     for (const sentence of check.summary) terminal.error(`${sentence}\n`);
   }

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The services in this process: imported by the first command that needs them. */
+import { makeServices } from '../services/index.ts';
+import { clientInProcess } from '../services/router.ts';
+import type { Session } from './session.ts';
+
+export async function openSession(version: string): Promise<Session> {
+  const services = await makeServices({ face: 'terminal', version });
+  const { images } = services;
+  return {
+    client: clientInProcess(services),
+    makeImage: async (ask, how) => {
+      await images.make(ask, how);
+    },
+    readFile: (image, path, onData) => images.readFile(image, path, onData),
+    writeFile: (image, path, content, consent) => images.writeFile(image, path, content, consent),
+    close: () => services.close(),
+  };
+}

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Command lines against a recording session: what each asks of the services, prints, and exits with. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { HostError } from '../../engine/base/index.ts';
+import type { Explanation } from '../contract/types.ts';
+import { errorText } from './errors.ts';
+import { runProgram } from './program.ts';
+import type { Session } from './session.ts';
+import type { Terminal } from './terminal.ts';
+
+interface Call {
+  readonly name: string;
+  readonly input: unknown;
+}
+
+const CATALOGUE = {
+  fileSystems: [
+    { id: 'raw', title: 'raw', canFormat: true, options: {} },
+    {
+      id: 'ext2',
+      title: 'ext2',
+      canFormat: true,
+      options: { blockSizeBytes: { type: 'choice', choices: ['1024', '2048', '4096'] } },
+    },
+    { id: 'fat', title: 'FAT', canFormat: false, options: {} },
+  ],
+  revisions: [{ id: '3.1' }, { id: '6.4' }],
+};
+const MAP = {
+  blockSizeBytes: 4096,
+  sizeBytes: 81_920,
+  extents: [
+    { fileBlock: 0, count: 12, deviceBlock: 520, state: 'mapped' },
+    { fileBlock: 12, count: 4, deviceBlock: null, state: 'hole' },
+    { fileBlock: 16, count: 4, deviceBlock: 600, state: 'mapped' },
+  ],
+};
+const EXPLANATION: Explanation = {
+  steps: [
+    {
+      title: 'Alignment',
+      text: 'The offset is no multiple of 4096, but of 512.',
+      site: 'fs/direct-io.c:__blockdev_direct_IO',
+      values: { offset: 512, blockBits: 12 },
+    },
+  ],
+  result: { ok: true, text: '4096 bytes were read.', returned: 4096 },
+  alignment: {
+    passes: true,
+    unitBytes: 512,
+    blockFactorBits: 3,
+    text: 'Passes in units of 512 bytes.',
+    offenders: ['offset'],
+    nearest: [{ offsetBytes: 0, lengthBytes: 4096, memoryBytes: 0 }],
+  },
+  counters: { getBlockCalls: 2, bios: 1, bioBytes: 4096, zeroedBytes: 0 },
+  trace: [],
+  revision: '6.4',
+};
+
+describe('the command line', () => {
+  let folder: string;
+  let calls: Call[];
+  let out: string;
+  let errors: string;
+  let abort: AbortController;
+  let answers: Record<string, unknown>;
+
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), 'diolab-cli-'));
+    calls = [];
+    out = '';
+    errors = '';
+    abort = new AbortController();
+    answers = {
+      'host.catalogue': CATALOGUE,
+      'images.map': MAP,
+      'images.entries': [
+        { name: 'lost+found', kind: 'directory', sizeBytes: 4096, inodeNumber: 11 },
+        { name: 'a.txt', kind: 'file', sizeBytes: 12, inodeNumber: 12 },
+      ],
+      'experiments.explain': EXPLANATION,
+    };
+  });
+  afterEach(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  /** A client that records every call and answers from the table; an Error in it is thrown. */
+  const makeClient = (): Session['client'] => {
+    const method = (name: string) => (input?: unknown) => {
+      calls.push({ name, input });
+      const answer = answers[name];
+      return answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer);
+    };
+    const group = (prefix: string): unknown =>
+      new Proxy({}, { get: (_target, name) => method(`${prefix}.${String(name)}`) });
+    return new Proxy({}, { get: (_target, name) => group(String(name)) }) as Session['client'];
+  };
+  const session: Session = {
+    get client() {
+      return makeClient();
+    },
+    makeImage: (ask, how) => {
+      calls.push({ name: 'makeImage', input: { ...ask, replaceExisting: how.replaceExisting } });
+      return Promise.resolve();
+    },
+    readFile: async (image, path, onData) => {
+      calls.push({ name: 'readFile', input: { image, path } });
+      if (answers['readFile'] instanceof Error) throw answers['readFile'];
+      await onData(Buffer.from('hello '));
+      await onData(Buffer.from('world'));
+    },
+    writeFile: async (image, path, content, consent) => {
+      const pieces: Buffer[] = [];
+      for await (const piece of content) pieces.push(Buffer.from(piece));
+      const text = Buffer.concat(pieces).toString();
+      calls.push({ name: 'writeFile', input: { image, path, text, consent } });
+    },
+    close: () => Promise.resolve(),
+  };
+  const run = (...words: string[]): Promise<number> => {
+    const terminal: Terminal = {
+      out: (data) => {
+        out += typeof data === 'string' ? data : Buffer.from(data).toString();
+        return Promise.resolve();
+      },
+      error: (text) => {
+        errors += text;
+      },
+      isInteractive: false,
+      columns: 80,
+      signal: abort.signal,
+      endAtSignals: () => undefined,
+      session: () => Promise.resolve(session),
+    };
+    return runProgram(terminal, '9.8.7', words);
+  };
+  const refusal = async (...words: string[]): Promise<HostError> => {
+    const thrown = await run(...words).then(
+      () => null,
+      (error: unknown) => error,
+    );
+    if (!(thrown instanceof HostError)) throw new Error(`not refused: ${words.join(' ')}`);
+    return thrown;
+  };
+
+  describe('usage', () => {
+    it('lists every command in its help, and asks nothing of the services', async () => {
+      expect(await run('--help')).toBe(0);
+      const names = ['run', 'mkfs', 'ls', 'cat', 'put', 'get', 'map', 'explain', 'serve', 'doctor'];
+      for (const name of [...names, 'conform', 'bench']) {
+        expect(out).toMatch(new RegExp(`^  ${name} `, 'm'));
+      }
+      expect(out).toContain('130 interrupted');
+      expect(calls).toEqual([]);
+    });
+    it('says its version', async () => {
+      expect(await run('--version')).toBe(0);
+      expect(out).toBe('9.8.7\n');
+    });
+    it.each([
+      [['frobnicate']],
+      [['run']],
+      [['run', 'a', 'b']],
+      [['run', 'a', '--output', 'xml']],
+      [['mkfs', 'a.img', '--size', '1m']],
+      [['mkfs', 'a.img', '--fs', 'ext2']],
+      [['ls', 'a.img']],
+      [['explain', 'a.img', '/f', '--op', 'erase', '--offset', '0', '--length', '1']],
+      [['explain', 'a.img', '/f', '--op', 'read', '--offset', '0']],
+      [['map', 'a.img', '/f', '--yaml']],
+    ])('refuses %j with 64 and a way to the help', async (words) => {
+      expect(await run(...words)).toBe(64);
+      expect(errors).toMatch(/^error: /);
+      expect(errors).toContain('diolab --help');
+      expect(calls).toEqual([]);
+    });
+  });
+
+  describe('mkfs', () => {
+    it('makes an image with the block size under the module’s own name', async () => {
+      expect(
+        await run('mkfs', 'a.img', '--fs', 'ext2', '--size', '64m', '--block-size', '2k'),
+      ).toBe(0);
+      expect(calls.at(-1)).toEqual({
+        name: 'makeImage',
+        input: {
+          path: resolve('a.img'),
+          name: null,
+          sizeBytes: 67_108_864,
+          fileSystemId: 'ext2',
+          options: { blockSizeBytes: '2048' },
+          replaceExisting: false,
+        },
+      });
+      expect(out).toContain('64 MiB (67108864 bytes)');
+    });
+    it('replaces only with --force', async () => {
+      await run('mkfs', 'a.img', '--fs', 'raw', '--size', '1m', '--force');
+      expect(calls.at(-1)?.input).toMatchObject({ replaceExisting: true });
+    });
+    it('names what would be right', async () => {
+      const image = ['mkfs', 'a.img', '--size', '1m', '--fs'] as const;
+      expect((await refusal(...image, 'ntfs')).hint).toBe('One of: raw, ext2.');
+      expect(await refusal(...image, 'fat')).toMatchObject({
+        code: 'usage.cannot-format',
+        exitCode: 64,
+      });
+      expect(await refusal(...image, 'ext2', '--block-size', '8192')).toMatchObject({
+        hint: 'One of: 1024, 2048, 4096.',
+        exitCode: 64,
+      });
+      expect(await refusal(...image, 'raw', '--block-size', '4096')).toMatchObject({
+        exitCode: 64,
+      });
+      expect(await refusal('mkfs', 'a.img', '--fs', 'ext2', '--size', 'big')).toMatchObject({
+        code: 'usage.size',
+        where: '--size',
+        exitCode: 64,
+      });
+      expect(calls.filter(({ name }) => name === 'makeImage')).toEqual([]);
+    });
+  });
+
+  describe('ls, map', () => {
+    it('lists a folder', async () => {
+      expect(await run('ls', 'a.img', '/')).toBe(0);
+      expect(out).toBe('d 4096 lost+found/\n-   12 a.txt\n');
+      expect(calls.at(-1)?.input).toEqual({ path: resolve('a.img'), folder: '/' });
+    });
+    it('prints extents in the columns of filefrag', async () => {
+      expect(await run('map', 'a.img', '/f')).toBe(0);
+      expect(out.split('\n')).toEqual([
+        'File size of /f is 81920 (20 blocks of 4096 bytes)',
+        ' ext:     logical_offset:        physical_offset: length:   expected: flags:',
+        '   0:        0..      11:        520..       531:     12:',
+        '   1:       12..      15:                      -:      4:             hole',
+        '   2:       16..      19:        600..       603:      4:        532: last,eof',
+        '/f: 2 extents found',
+        '',
+      ]);
+    });
+    it('prints the documented JSON', async () => {
+      expect(await run('map', 'a.img', '/f', '--json')).toBe(0);
+      expect(JSON.parse(out)).toEqual({
+        blockSize: 4096,
+        sizeBytes: 81_920,
+        extents: MAP.extents,
+      });
+    });
+  });
+
+  describe('cat, put, get', () => {
+    it('writes a file to standard output', async () => {
+      expect(await run('cat', 'a.img', '/f')).toBe(0);
+      expect(out).toBe('hello world');
+    });
+    it('puts a file, and hands consent on', async () => {
+      writeFileSync(join(folder, 'local'), 'content');
+      expect(await run('put', 'a.img', join(folder, 'local'), '/f')).toBe(0);
+      expect(calls.at(-1)?.input).toEqual({
+        image: resolve('a.img'),
+        path: '/f',
+        text: 'content',
+        consent: false,
+      });
+      expect(await run('put', 'a.img', join(folder, 'local'), '/f', '--consent')).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({ consent: true });
+    });
+    it('refuses to put what is no regular file', async () => {
+      expect(await refusal('put', 'a.img', folder, '/f')).toMatchObject({ exitCode: 66 });
+      expect(await refusal('put', 'a.img', join(folder, 'none'), '/f')).toMatchObject({
+        exitCode: 66,
+      });
+    });
+    it('gets a file whole, and refuses an existing one', async () => {
+      const local = join(folder, 'got');
+      expect(await run('get', 'a.img', '/f', local)).toBe(0);
+      expect(readFileSync(local, 'utf8')).toBe('hello world');
+      expect(await refusal('get', 'a.img', '/f', local)).toMatchObject({
+        code: 'output.exists',
+        exitCode: 73,
+      });
+      expect(await run('get', 'a.img', '/f', local, '--force')).toBe(0);
+      expect(await refusal('get', 'a.img', '/f', join(folder, 'no/such'))).toMatchObject({
+        exitCode: 73,
+      });
+    });
+    it('leaves nothing behind where getting fails', async () => {
+      answers['readFile'] = new HostError({ code: 'x', message: 'no', exitCode: 74 });
+      const local = join(folder, 'got');
+      expect(await refusal('get', 'a.img', '/f', local)).toMatchObject({ code: 'x' });
+      expect(() => readFileSync(local)).toThrow(/ENOENT/);
+    });
+    it('ends where it is interrupted', async () => {
+      abort.abort();
+      await expect(run('cat', 'a.img', '/f')).rejects.toThrow(/abort/i);
+      expect(out).toBe('');
+    });
+  });
+
+  describe('explain', () => {
+    const words = ['--op', 'read', '--offset', '512', '--length', '4k'] as const;
+    it('asks about a file with the newest revision', async () => {
+      expect(
+        await run('explain', 'a.img', '/f', ...words, '--memory-offset', '16', '--async'),
+      ).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({
+        op: 'read',
+        offsetBytes: 512,
+        lengthBytes: 4096,
+        memoryOffsetBytes: 16,
+        isAsync: true,
+        revision: '6.4',
+        target: {
+          device: { id: 'image-file', options: { path: resolve('a.img') } },
+          fileSystem: { id: 'auto' },
+          filePath: '/f',
+        },
+      });
+      expect(out).toContain(' 1. Alignment\n');
+      expect(out).toContain('at fs/direct-io.c:__blockdev_direct_IO');
+      expect(out).toContain('passes:  offset 0, length 4096, memory 0');
+    });
+    it('asks about the whole image without a path, and prints JSON', async () => {
+      expect(await run('explain', 'a.img', ...words, '--revision', '3.1', '--json')).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({
+        revision: '3.1',
+        target: { fileSystem: { id: 'raw' }, filePath: null },
+      });
+      expect(JSON.parse(out)).toEqual(EXPLANATION);
+    });
+    it('refuses values that cannot be', async () => {
+      expect(await refusal('explain', 'a.img', ...words, '--revision', '5.0')).toMatchObject({
+        hint: 'One of: 3.1, 6.4.',
+        exitCode: 64,
+      });
+      expect(await refusal('explain', 'a.img', ...words, '--memory-offset', '4096')).toMatchObject({
+        where: '--memory-offset',
+        exitCode: 64,
+      });
+    });
+  });
+
+  describe('conform', () => {
+    it('refuses a file that is not there', async () => {
+      expect(await refusal('conform', join(folder, 'none.jsonl'))).toMatchObject({ exitCode: 66 });
+    });
+    it('passes a published vector and fails a changed one', async () => {
+      const golden = readFileSync(resolve('test/golden/6.4-named.jsonl'), 'utf8');
+      const first = golden.slice(0, golden.indexOf('\n') + 1);
+      const file = join(folder, 'one.jsonl');
+      writeFileSync(file, first);
+      expect(await run('conform', file, '--detail')).toBe(0);
+      expect(out).toBe('1 passed, 0 failed\n');
+      out = '';
+      writeFileSync(file, first.replace('"ret":8192', '"ret":4096'));
+      expect(await run('conform', file, '--json')).toBe(1);
+      expect(JSON.parse(out)).toMatchObject({ passed: 0, failed: 1 });
+    });
+    it('names the line that is no vector', async () => {
+      const file = join(folder, 'bad.jsonl');
+      writeFileSync(file, '{}\n');
+      const error = await refusal('conform', file);
+      expect(error).toMatchObject({ exitCode: 65, where: `${file}:1` });
+    });
+  });
+
+  it('prints an error in three parts', () => {
+    const text = errorText({
+      code: 'a.b',
+      message: 'What is wrong',
+      where: '/x',
+      hint: 'What is right.',
+    });
+    expect(text).toBe('diolab: What is wrong\n  where: /x\n  hint:  What is right.\n');
+    expect(errorText({ code: 'a', message: '/x is wrong', where: '/x' })).toBe(
+      'diolab: /x is wrong\n',
+    );
+  });
+});
