@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** main/host/native: the real host for the engine. Everything that calls the operating system by number is in this folder. */
 export { makeNativeArena } from './arena.ts';
+export { hostFacts } from './facts.ts';
+export { watchHost } from './evidence.ts';
 export { imageFiles } from './image-files.ts';
 export { cachedBytes } from './memory-page-cache.ts';
 export { hostClock, nativePorts } from './ports.ts';

@@ -7,6 +7,7 @@ import { HostError, nanoseconds, type Arena } from '../../../engine/base/index.t
 import { openExecutor } from '../../../engine/executor/index.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
 import { makeNativeArena } from './arena.ts';
+import { watchHost } from './evidence.ts';
 import { imageFiles } from './image-files.ts';
 import { ioThreads } from './io-threads.ts';
 import { nativeSyscalls } from './syscalls.ts';
@@ -36,6 +37,7 @@ export function nativePorts(): LabPorts {
   return {
     ...base,
     imageFiles,
+    watchHost,
     executors: {
       open(asked, options, arena) {
         const data = arena ?? lastArena;
