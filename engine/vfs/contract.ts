@@ -243,7 +243,9 @@ export interface MountedFileSystem {
   readonly getBlock: GetBlock;
   readInode(inodeNumber: number): Task<Result<Inode>>;
   /** Size and kind without making an inode in memory: for listings. Absent: use `readInode`. */
-  stat?(inodeNumber: number): Task<Result<{ readonly sizeBytes: number; readonly kind: InodeKind }>>;
+  stat?(
+    inodeNumber: number,
+  ): Task<Result<{ readonly sizeBytes: number; readonly kind: InodeKind }>>;
   lookup(directory: Inode, name: string): Task<Result<number>>;
   readDirectory(directory: Inode): Task<Result<DirectoryEntry[]>>;
   open(inode: Inode): Task<Result<OpenFile>>;

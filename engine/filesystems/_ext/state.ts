@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** What the parts of a mounted ext file system share (ext2_sb_info). */
+import type {
+  BufferCache,
+  CoreSuperBlock,
+  GetBlock,
+  InodeLock,
+  IoCounters,
+  Kernel,
+  PageCacheSettings,
+} from '../../vfs/index.ts';
+import type { BlockDevice } from '../../block/index.ts';
+import type { FamilyMember } from './family.ts';
+import type { GroupTable } from './groups.ts';
+import type { ExtInode } from './inode.ts';
+import type { Geometry, Superblock } from './superblock.ts';
+
+export interface ExtState {
+  readonly member: FamilyMember;
+  readonly kernel: Kernel;
+  readonly device: BlockDevice;
+  readonly superblock: Superblock;
+  readonly geometry: Geometry;
+  readonly groups: GroupTable;
+  readonly cache: BufferCache;
+  readonly pageSettings: PageCacheSettings;
+  /** The block map's; null only while mounting. */
+  getBlock: GetBlock | null;
+  readonly superOperations: CoreSuperBlock;
+  readonly counters: IoCounters;
+  readonly isReadOnly: boolean;
+  /** It had been unmounted cleanly when it was mounted here. */
+  readonly wasClean: boolean;
+  /** Inodes in memory; an inode of the image has one object at most. */
+  readonly inodes: Map<number, ExtInode>;
+  /** Inodes whose content, record or freed blocks the disk does not have yet. */
+  readonly dirtyInodes: Set<ExtInode>;
+  /** One commit at a time. */
+  readonly commitLock: InodeLock;
+  /** Blocks freed in memory that may not be used again before the disk knows. */
+  pendingFreeBlocks: number;
+  superblockDirty: boolean;
+  /** What went wrong with the image while mounted; unmount then leaves it marked. */
+  readonly damage: string[];
+}
+
+const DAMAGE_MAX = 100;
+
+/** Remembers what is wrong with the image; unmount then leaves it marked for fsck. */
+export function noteDamage(state: ExtState, what: string): void {
+  if (state.damage.length < DAMAGE_MAX) state.damage.push(what);
+}
+
+/** Seconds since 1970 for time stamps on disk; 0 where the kernel has no time of day. */
+export function unixSeconds(kernel: Kernel): number {
+  return Math.floor((kernel.unixMs?.() ?? 0) / 1000) >>> 0;
+}

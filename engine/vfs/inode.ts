@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** An inode in memory: what every file system's inode has. File systems extend it with what they keep on disk. */
+import { WaitQueue, type Task } from '../base/index.ts';
+import type { Inode, InodeKind, Kernel, SuperBlock } from './contract.ts';
+import { InodeLock } from './inode-lock.ts';
+import type { PageCache } from './page-cache.ts';
+
+export abstract class CoreInode implements Inode {
+  readonly lock: InodeLock;
+  sizeBytes = 0;
+  abstract readonly mapping: PageCache;
+  private directIoInFlight = 0;
+  private readonly directIoDone: WaitQueue;
+
+  constructor(
+    protected readonly kernel: Kernel,
+    readonly superBlock: SuperBlock,
+    readonly inodeNumber: number,
+    readonly kind: InodeKind,
+    readonly blockBits: number,
+  ) {
+    this.lock = new InodeLock(kernel.scheduler, `inode ${String(inodeNumber)}`);
+    this.directIoDone = new WaitQueue('event', `direct I/O of inode ${String(inodeNumber)}`);
+  }
+
+  /** i_dio_count; falling to 0 wakes whoever waits in `waitForDirectIo`. */
+  get dioCount(): number {
+    return this.directIoInFlight;
+  }
+  set dioCount(count: number) {
+    this.directIoInFlight = count;
+    if (count === 0) this.kernel.scheduler.wakeAll(this.directIoDone);
+  }
+
+  /** inode_dio_wait: the caller holds the lock, so that no new direct I/O starts. */
+  *waitForDirectIo(): Task<void> {
+    while (this.directIoInFlight > 0) yield this.directIoDone;
+  }
+}
+
+/** s_dio_done_wq: exists once a file of the file system needed it. */
+export class CoreSuperBlock implements SuperBlock {
+  hasDioWorkQueue = false;
+  initDioWorkQueue(): number {
+    this.hasDioWorkQueue = true;
+    return 0;
+  }
+}
