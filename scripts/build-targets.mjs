@@ -5,7 +5,6 @@
  *   dist/cli/main.js           the terminal twin            main/cli/main.ts
  *   dist/engine/process.js     the engine process           main/host/engine-process.ts
  *   dist/engine/thread.js      its engine thread            main/host/engine-thread.ts
- *   dist/headless/main.js      the web host by itself       main/headless/main.ts
  *   dist/desktop/main.js       Electron main process, ESM   main/desktop/main.ts
  *   dist/preload/preload.cjs   a sandboxed preload must be CommonJS
  *   dist/renderer/             the page, by renderer/vite.config.ts, and files.json
@@ -76,7 +75,6 @@ export const targets = [
     ['engine', 'main/contract', 'main/host'],
   ),
   nodeTarget('cli', { main: 'main/cli/main.ts' }, [...hostInputs, 'main/headless', 'main/cli']),
-  nodeTarget('headless', { main: 'main/headless/main.ts' }, [...hostInputs, 'main/headless']),
   nodeTarget('desktop', { main: 'main/desktop/main.ts' }, [...hostInputs, 'main/desktop']),
   nodeTarget('preload', { preload: 'main/desktop/preload.ts' }, ['main/desktop'], 'cjs'),
   {

@@ -4,16 +4,18 @@
  * A target is built into a folder beside its own and then takes its place, under a lock: starting `diolab` twice at once, or while a
  * build runs, never meets a half-written file.
  */
+import { createHash } from 'node:crypto';
 import {
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { missingEntries, root, targets } from './build-targets.mjs';
 import { isFresh, takeStamp, writeStamp } from './freshness.mjs';
@@ -51,6 +53,43 @@ async function lock() {
   }
 }
 
+const mediaTypes = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.json': 'application/json',
+  '.svg': 'image/svg+xml',
+  '.png': 'image/png',
+  '.ico': 'image/x-icon',
+  '.woff2': 'font/woff2',
+  '.map': 'application/json',
+  '.txt': 'text/plain; charset=utf-8',
+};
+
+/**
+ * Writes files.json: every file of the page with its media type, size and hash. The window's protocol handler and the web host serve
+ * what is in this list and nothing else.
+ */
+export function writeFileList(folder) {
+  const files = {};
+  const visit = (path) => {
+    for (const entry of readdirSync(join(folder, path), { withFileTypes: true })) {
+      const child = path === '' ? entry.name : `${path}/${entry.name}`;
+      if (entry.isDirectory()) visit(child);
+      else if (child !== 'files.json') {
+        const content = readFileSync(join(folder, child));
+        const type = mediaTypes[extname(child)];
+        if (type === undefined)
+          throw new Error(`${child}: no media type for this ending is listed`);
+        const sha256 = createHash('sha256').update(content).digest('hex');
+        files[`/${child}`] = { type, sizeBytes: content.length, sha256 };
+      }
+    }
+  };
+  visit('');
+  writeFileSync(join(folder, 'files.json'), `${JSON.stringify({ files }, null, 1)}\n`);
+}
+
 async function buildTarget(target, partial) {
   const { build: viteBuild } = await import('vite');
   const stamp = takeStamp(root, target);
@@ -60,6 +99,7 @@ async function buildTarget(target, partial) {
   rmSync(next, { recursive: true, force: true });
   const config = target.config(partial ? missingEntries(target) : []);
   await viteBuild({ ...config, build: { ...config.build, outDir: next } });
+  if (target.id === 'renderer') writeFileList(next);
   rmSync(last, { recursive: true, force: true });
   if (existsSync(folder)) renameSync(folder, last);
   renameSync(next, folder);

@@ -54,6 +54,7 @@ function startTerminal(version: string): Started {
     });
   }
   const terminal: Terminal = {
+    version,
     out: (data) => writeTo(process.stdout, data),
     error: (text) => void process.stderr.write(text),
     isInteractive: process.stderr.isTTY,
@@ -83,7 +84,7 @@ export async function main(words: readonly string[]): Promise<number> {
   const { terminal } = started;
   let code: number;
   try {
-    code = await runProgram(terminal, version, words.length === 0 ? ['--help'] : words);
+    code = await runProgram(terminal, words.length === 0 ? ['--help'] : words);
   } catch (error) {
     if (terminal.signal.aborted) code = EXIT.interrupted;
     else {

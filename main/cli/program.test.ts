@@ -124,6 +124,7 @@ describe('the command line', () => {
   };
   const run = (...words: string[]): Promise<number> => {
     const terminal: Terminal = {
+      version: '9.8.7',
       out: (data) => {
         out += typeof data === 'string' ? data : Buffer.from(data).toString();
         return Promise.resolve();
@@ -137,7 +138,7 @@ describe('the command line', () => {
       endAtSignals: () => undefined,
       session: () => Promise.resolve(session),
     };
-    return runProgram(terminal, '9.8.7', words);
+    return runProgram(terminal, words);
   };
   const refusal = async (...words: string[]): Promise<HostError> => {
     const thrown = await run(...words).then(

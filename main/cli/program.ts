@@ -203,10 +203,10 @@ function addHostCommands(program: Command, terminal: Terminal, finish: Finish): 
 }
 
 /** The program with its output bound to the terminal; `finish` is told a command's exit code. */
-export function makeProgram(terminal: Terminal, version: string, finish: Finish): Command {
+export function makeProgram(terminal: Terminal, finish: Finish): Command {
   const program = new Command('diolab')
     .description("A disk lab: the Linux kernel's direct-I/O core, ported, on real image files")
-    .version(version)
+    .version(terminal.version)
     .addHelpText('after', EXAMPLES)
     .showHelpAfterError('(diolab --help lists the commands and their options)')
     .exitOverride()
@@ -225,13 +225,9 @@ export function makeProgram(terminal: Terminal, version: string, finish: Finish)
 }
 
 /** Runs the words of the command line and gives the exit code; a `HostError` goes through to the caller. */
-export async function runProgram(
-  terminal: Terminal,
-  version: string,
-  words: readonly string[],
-): Promise<number> {
+export async function runProgram(terminal: Terminal, words: readonly string[]): Promise<number> {
   let code: number = EXIT.ok;
-  const program = makeProgram(terminal, version, (result) => {
+  const program = makeProgram(terminal, (result) => {
     code = result;
   });
   try {

@@ -6,6 +6,8 @@
 import type { Session } from './session.ts';
 
 export interface Terminal {
+  /** Of diolab itself. */
+  readonly version: string;
   /** Writes and waits while the reader is slow; an ended reader (EPIPE) aborts `signal`. */
   out(data: string | Uint8Array): Promise<void>;
   error(text: string): void;

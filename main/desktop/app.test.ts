@@ -12,6 +12,9 @@ import {
 } from '../../test/support/electron-recorder.ts';
 import { startDesktop, type DesktopServices } from './app.ts';
 import { CHANNEL } from './channels.ts';
+import { SAFE_HEADERS } from '../headless/policy.ts';
+import { CONTENT_SECURITY_POLICY } from './options.ts';
+import { parseFileList } from './protocol.ts';
 
 const PAGE = '<!doctype html><title>page</title>';
 
@@ -46,7 +49,14 @@ describe('the Electron main process', () => {
       preloadPath: '/app/preload.cjs',
       windowStatePath: () => join(folder, 'window.json'),
       files: {
-        list: ['index.html', 'assets/main.js'],
+        types: parseFileList(
+          JSON.stringify({
+            files: {
+              '/index.html': { type: 'text/html; charset=utf-8', sizeBytes: 1, sha256: '' },
+              '/assets/main.js': { type: 'text/javascript', sizeBytes: 1, sha256: '' },
+            },
+          }),
+        ),
         read: () => Promise.resolve(new TextEncoder().encode(PAGE)),
       },
       openServices: () => Promise.resolve(services()),
@@ -124,6 +134,9 @@ describe('the Electron main process', () => {
       const posted = await fetchPage('app://lab/', { method: 'POST' });
       expect(posted.status).toBe(405);
       expect(posted.headers.get('content-security-policy')).toContain("default-src 'none'");
+    });
+    it('7: the policy is the one that the browser gets', () => {
+      expect(SAFE_HEADERS['content-security-policy']).toBe(CONTENT_SECURITY_POLICY);
     });
     it('11, 12: no page is embedded in ours', async () => {
       await start();

@@ -9,6 +9,7 @@ import { spawnWithUtilityProcess } from '../host/spawn.ts';
 import { makeServices } from '../services/index.ts';
 import { servePorts } from '../services/router.ts';
 import { startDesktop, type DesktopServices } from './app.ts';
+import { parseFileList } from './protocol.ts';
 
 const pageFolder = fileURLToPath(new URL('../renderer/', import.meta.url));
 
@@ -36,7 +37,7 @@ startDesktop(electron, {
   preloadPath: fileURLToPath(new URL('../preload/preload.cjs', import.meta.url)),
   windowStatePath: () => join(electron.app.getPath('userData'), 'window.json'),
   files: {
-    list: JSON.parse(readFileSync(join(pageFolder, 'files.json'), 'utf8')) as string[],
+    types: parseFileList(readFileSync(join(pageFolder, 'files.json'), 'utf8')),
     read: (path) => readFile(join(pageFolder, path)),
   },
   openServices,

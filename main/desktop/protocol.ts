@@ -3,27 +3,19 @@
  * Answers the page's requests to app://lab: its own files from the list made at build time (files.json), and bulk data. Rules: 1. What is
  * not in the list does not exist, whatever lies on the disk. 2. Only GET and HEAD. 3. Every response carries the CSP, refusals too.
  */
-import { extname } from 'node:path';
 import { isOwnUrl, responseHeaders } from './options.ts';
 
-const MEDIA_TYPES: Readonly<Record<string, string>> = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.json': 'application/json',
-  '.svg': 'image/svg+xml',
-  '.png': 'image/png',
-  '.ico': 'image/x-icon',
-  '.woff2': 'font/woff2',
-  '.map': 'application/json',
-  '.txt': 'text/plain; charset=utf-8',
-};
-
 export interface PageFiles {
-  /** Paths relative to the page's folder, '/' separated: the content of files.json. */
-  readonly list: readonly string[];
+  /** The list of files.json: path from the page's folder, with its leading slash, to media type. */
+  readonly types: ReadonlyMap<string, string>;
   read(path: string): Promise<Uint8Array>;
 }
+/** Reads the list that the build wrote. */
+export function parseFileList(text: string): ReadonlyMap<string, string> {
+  const { files } = JSON.parse(text) as { files: Record<string, { type: string }> };
+  return new Map(Object.entries(files).map(([path, { type }]) => [path, type]));
+}
+
 /** Answers paths below /bulk/. */
 export type BulkHandler = (request: Request) => Promise<Response>;
 
@@ -47,7 +39,6 @@ export function makeProtocolHandler(
   files: PageFiles,
   bulk: BulkHandler,
 ): (request: Request) => Promise<Response> {
-  const allowed = new Set(files.list);
   return async (request) => {
     if (!isOwnUrl(request.url)) return refusal(403, 'Not an address of this app');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
@@ -55,9 +46,9 @@ export function makeProtocolHandler(
     }
     const { pathname } = new URL(request.url);
     if (pathname.startsWith('/bulk/')) return withHeaders(await bulk(request));
-    const path = pathname === '/' ? 'index.html' : pathname.slice(1);
-    const type = MEDIA_TYPES[extname(path)];
-    if (!allowed.has(path) || type === undefined) return refusal(404, 'There is no such file');
+    const path = pathname === '/' ? '/index.html' : pathname;
+    const type = files.types.get(path);
+    if (type === undefined) return refusal(404, 'There is no such file');
     const content = await files.read(path);
     return new Response(request.method === 'HEAD' ? null : new Uint8Array(content), {
       status: 200,

@@ -19,6 +19,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseFileList } from '../../main/desktop/protocol.ts';
 import { describeWith, findProgram } from '../support/tools.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -102,12 +103,12 @@ describe('the packaged app', () => {
     ]) {
       expect(files).toContain(file);
     }
-    const list = JSON.parse(
+    const list = parseFileList(
       asar.extractFile(archive, 'dist/renderer/files.json').toString('utf8'),
-    ) as string[];
-    expect(list.length).toBeGreaterThan(2);
-    for (const file of list.filter((each) => !each.endsWith('.map'))) {
-      expect(files).toContain(`/dist/renderer/${file}`);
+    );
+    expect(list.size).toBeGreaterThan(2);
+    for (const file of [...list.keys()].filter((each) => !each.endsWith('.map'))) {
+      expect(files).toContain(`/dist/renderer${file}`);
     }
   });
 

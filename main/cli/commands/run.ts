@@ -150,11 +150,11 @@ export async function run(terminal: Terminal, job: string, options: RunOptions):
     return exitCodeOf(data);
   }
   const result = await client.runs.get({ runId });
-  const { reportText, reportJson } = await import('../report.ts');
+  const { formatFioResult, formatReport } = await import('../../services/formats/index.ts');
   await terminal.out(
     options.output === 'json'
-      ? line(JSON.stringify(reportJson(result), null, 2))
-      : reportText(result),
+      ? line(JSON.stringify(formatFioResult(result), null, 2))
+      : formatReport(result),
   );
   if (state === 'cancelled') return EXIT.interrupted;
   const hasErrors = result.jobs.some((each) => Object.keys(each.errors).length > 0);
