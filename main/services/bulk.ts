@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Bulk data by plain HTTP semantics (contract/bulk.ts): request columns and exports. The same handler answers the window's protocol
+ * and the web host; who may ask is theirs to decide.
+ */
+import { createReadStream } from 'node:fs';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { HostError, type HostErrorData } from '../../engine/base/index.ts';
+import { encodeRequestColumns, EXPORT_FORMATS, type ExportFormat } from '../contract/bulk.ts';
+import { runIdSchema } from '../contract/schemas.ts';
+import { failureData } from '../host/failure.ts';
+import { formatExperiment, formatFioResult } from './formats/index.ts';
+import type { Journal, JournalEntry } from './journal.ts';
+import type { ResultFiles } from './result-file.ts';
+import type { Runs } from './runs.ts';
+
+interface Export {
+  readonly type: string;
+  readonly ending: string;
+}
+const EXPORTS: Readonly<Record<ExportFormat, Export>> = {
+  json: { type: 'application/json', ending: 'json' },
+  fio: { type: 'application/json', ending: 'fio.json' },
+  csv: { type: 'text/csv; charset=utf-8', ending: 'requests.csv' },
+  parquet: { type: 'application/vnd.apache.parquet', ending: 'requests.parquet' },
+  yaml: { type: 'application/yaml; charset=utf-8', ending: 'yaml' },
+  'latency-log': { type: 'text/plain; charset=utf-8', ending: 'lat.log' },
+};
+
+/** Rows of requests with their units in the names; `op` and `status` in words that need no key. */
+const REQUEST_ROWS = (alias: string): string =>
+  `SELECT at_ns, latency_ns, sector, length_bytes, CASE op WHEN 0 THEN 'read' ELSE 'write' END AS op, status AS status_errno, job FROM ${alias}.request_rows ORDER BY rowid`;
+/** fio: time in ms, latency in ns, direction, length, offset, priority. Requests that failed have no latency to log. */
+const LATENCY_LOG = (alias: string): string =>
+  `SELECT (at_ns // 1000000)::BIGINT, latency_ns::BIGINT, op, length_bytes, (sector * 512)::BIGINT, 0 FROM ${alias}.request_rows WHERE status = 0 ORDER BY rowid`;
+
+const STATUS_BY_EXIT: Readonly<Record<number, number>> = { 64: 400, 65: 422, 66: 404, 77: 403 };
+
+export class Bulk {
+  constructor(
+    private readonly runs: Runs,
+    private readonly journal: Journal,
+    private readonly files: ResultFiles,
+  ) {}
+
+  /** Answers a GET below /bulk/. Refusals are `HostErrorData` as JSON. Never rejects. */
+  async handle(request: Request): Promise<Response> {
+    try {
+      return await this.answer(new URL(request.url));
+    } catch (error) {
+      const data: HostErrorData = failureData(error);
+      const status = STATUS_BY_EXIT[data.exitCode ?? 0] ?? 500;
+      return Response.json(data, { status });
+    }
+  }
+
+  private async answer(url: URL): Promise<Response> {
+    const [, root, kind, id, what, ...rest] = url.pathname.split('/');
+    const isKnown = root === 'bulk' && kind === 'runs' && rest.length === 0;
+    if (!isKnown || !runIdSchema.safeParse(id).success) throw unknownPath(url);
+    const entry = await this.runs.readyEntry(id as string);
+    if (what === 'requests') return this.requests(entry, url.searchParams);
+    const format = url.searchParams.get('format') as ExportFormat;
+    if (what !== 'export' || !EXPORT_FORMATS.includes(format)) throw unknownPath(url);
+    return this.export(entry, format);
+  }
+
+  private async requests(entry: JournalEntry, query: URLSearchParams): Promise<Response> {
+    const path = this.journal.resultPath(entry.intent.id);
+    const from = numberOf(query, 'from', -Infinity);
+    const to = numberOf(query, 'to', Infinity);
+    const columns = await this.files.requests(path, from, to);
+    return new Response(encodeRequestColumns(columns), {
+      headers: { 'content-type': 'application/octet-stream' },
+    });
+  }
+
+  /** The run in one of the formats, as an answer that a browser keeps as a file. */
+  async export(entry: JournalEntry, format: ExportFormat): Promise<Response> {
+    const { type, ending } = EXPORTS[format];
+    const stem = entry.name.replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 60) || 'run';
+    const headers = {
+      'content-type': type,
+      'content-disposition': `attachment; filename="${stem}.${ending}"`,
+    };
+    const path = this.journal.resultPath(entry.intent.id);
+    switch (format) {
+      case 'json': {
+        const result = await this.files.result(path);
+        return new Response(`${JSON.stringify(result, null, 1)}\n`, { headers });
+      }
+      case 'fio': {
+        const result = await this.files.result(path);
+        return new Response(`${JSON.stringify(formatFioResult(result), null, 2)}\n`, { headers });
+      }
+      case 'yaml': {
+        const { text } = formatExperiment(entry.intent.experiment, 'yaml');
+        return new Response(text, { headers });
+      }
+      case 'csv':
+        return this.copied(path, REQUEST_ROWS, 'FORMAT csv, HEADER true', headers);
+      case 'parquet':
+        return this.copied(path, REQUEST_ROWS, 'FORMAT parquet', headers);
+      case 'latency-log':
+        return this.copied(path, LATENCY_LOG, "FORMAT csv, HEADER false, DELIM ', '", headers);
+    }
+  }
+
+  /** A COPY to a temporary file, whose name is gone before its first byte is sent. */
+  private async copied(
+    path: string,
+    select: (alias: string) => string,
+    options: string,
+    headers: Record<string, string>,
+  ): Promise<Response> {
+    const folder = await mkdtemp(join(tmpdir(), 'diolab-export-'));
+    try {
+      const file = join(folder, 'export');
+      await this.files.copy(path, select, file, options);
+      const handle = await open(file, 'r');
+      const { size } = await handle.stat();
+      const body = Readable.toWeb(createReadStream(file, { fd: handle })) as ReadableStream;
+      return new Response(body, { headers: { ...headers, 'content-length': String(size) } });
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  }
+}
+
+function numberOf(query: URLSearchParams, name: string, otherwise: number): number {
+  const text = query.get(name);
+  if (text === null) return otherwise;
+  const value = Number(text);
+  if (text !== '' && !Number.isNaN(value)) return value;
+  throw new HostError({
+    code: 'bulk.bad-query',
+    message: `${name} is ${JSON.stringify(text)}, expected a number of ns`,
+    where: name,
+    exitCode: 64,
+  });
+}
+
+function unknownPath(url: URL): HostError {
+  return new HostError({
+    code: 'bulk.unknown',
+    message: 'There is no such data',
+    where: url.pathname,
+    hint: `/bulk/runs/ID/requests, or /bulk/runs/ID/export?format=${EXPORT_FORMATS.join('|')}`,
+    exitCode: 66,
+  });
+}

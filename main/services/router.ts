@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The contract, implemented over the services, and its ways out: in this process (terminal), over a MessagePort (window), over a
+ * WebSocket (browser). The contract's schemas check every input; a `HostError` becomes the contract's 'HOST' error and crosses whole.
+ */
+import type { SupportedMessagePort } from '@orpc/client/message-port';
+import { createRouterClient, implement, onError, ORPCError } from '@orpc/server';
+import { RPCHandler as PortHandler } from '@orpc/server/message-port';
+import { RPCHandler as SocketHandler } from '@orpc/server/ws';
+import { HostError } from '../../engine/base/index.ts';
+import { contract } from '../contract/index.ts';
+import type { LabClient } from '../contract/client.ts';
+import { failureData } from '../host/failure.ts';
+import { formatExperiment, parseExperiment } from './formats/index.ts';
+import type { Services } from './index.ts';
+
+/** What the services throw, as the contract's error. Failures of our own code keep their place and are told too. */
+function asContractError(error: unknown): unknown {
+  if (error instanceof ORPCError) return error;
+  const isOurs = error instanceof HostError;
+  const data = failureData(error);
+  return new ORPCError('HOST', {
+    status: 422,
+    message: data.message,
+    data: isOurs ? data : { ...data, code: data.code.replace(/^engine\./, 'lab.') },
+    defined: true,
+  });
+}
+
+/** The router of these services. */
+export function makeRouter(services: Services) {
+  const lab = implement(contract).use(async ({ next }) => {
+    try {
+      return await next();
+    } catch (error) {
+      throw asContractError(error);
+    }
+  });
+  const { host, images, experiments, runs } = services;
+  return lab.router({
+    host: {
+      facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
+      catalogue: lab.host.catalogue.handler(() => host.catalogue()),
+    },
+    images: {
+      list: lab.images.list.handler(() => images.list()),
+      probe: lab.images.probe.handler(({ input }) => images.probe(input.path)),
+      make: lab.images.make.handler(({ input, signal }) =>
+        images.make(input, signal === undefined ? {} : { signal }),
+      ),
+      entries: lab.images.entries.handler(({ input }) => images.entries(input.path, input.folder)),
+      map: lab.images.map.handler(({ input }) => images.map(input.path, input.file)),
+      browse: lab.images.browse.handler(({ input }) => images.browse(input.folder)),
+    },
+    experiments: {
+      check: lab.experiments.check.handler(({ input }) => experiments.check(input)),
+      parse: lab.experiments.parse.handler(({ input }) => parseExperiment(input.text, input.kind)),
+      format: lab.experiments.format.handler(({ input }) =>
+        formatExperiment(input.experiment, input.kind),
+      ),
+      explain: lab.experiments.explain.handler(({ input }) => experiments.explain(input)),
+    },
+    runs: {
+      start: lab.runs.start.handler(({ input }) => runs.start(input)),
+      watch: lab.runs.watch.handler(async function* ({ input, signal }) {
+        yield* hostErrors(runs.watch(input.runId, signal));
+      }),
+      cancel: lab.runs.cancel.handler(({ input }) => runs.cancel(input.runId)),
+      list: lab.runs.list.handler(() => runs.list()),
+      watchList: lab.runs.watchList.handler(async function* ({ signal }) {
+        yield* hostErrors(runs.watchList(signal));
+      }),
+      get: lab.runs.get.handler(({ input }) => runs.get(input.runId)),
+      rename: lab.runs.rename.handler(({ input }) => runs.rename(input.runId, input.name)),
+      remove: lab.runs.remove.handler(({ input }) => runs.remove(input.runId)),
+      restore: lab.runs.restore.handler(({ input }) => runs.restore(input.runId)),
+    },
+  });
+}
+export type LabRouter = ReturnType<typeof makeRouter>;
+
+/** The same translation for what a stream throws after its start. */
+async function* hostErrors<T>(stream: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    yield* stream;
+  } catch (error) {
+    throw asContractError(error);
+  }
+}
+
+/** Prints what no `HostError` explains: a fault of our own. The terminal face keeps its output clean and passes its own `log`. */
+export type Log = (text: string) => void;
+function logFault(log: Log, error: unknown): void {
+  const isExpected = error instanceof ORPCError && (error.code === 'HOST' || error.status < 500);
+  if (!isExpected) log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+}
+
+/** The contract without a wire, for the terminal. */
+export function clientInProcess(services: Services): LabClient {
+  return createRouterClient(makeRouter(services)) as LabClient;
+}
+
+/** Serves the contract on ports, one each for a window. */
+export function servePorts(services: Services, log: Log): (port: SupportedMessagePort) => void {
+  const handler = new PortHandler(makeRouter(services), {
+    interceptors: [
+      onError((error) => {
+        logFault(log, error);
+      }),
+    ],
+  });
+  return (port) => {
+    handler.upgrade(port, {});
+  };
+}
+
+/** A socket that said hello. `send` may wait: streams then give it the latest instead of all. */
+export interface ServableSocket {
+  addEventListener(type: 'message' | 'close', listener: (event: never) => void): void;
+  send(data: string | ArrayBufferLike | Uint8Array): unknown;
+}
+
+/** Serves the contract on sockets. */
+export function serveSockets(
+  services: Services,
+  log: Log,
+): (socket: ServableSocket) => Promise<void> {
+  const handler = new SocketHandler(makeRouter(services), {
+    interceptors: [
+      onError((error) => {
+        logFault(log, error);
+      }),
+    ],
+  });
+  return (socket) => handler.upgrade(socket as never, {});
+}

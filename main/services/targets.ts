@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The image that a target means, and the rule of consent: no file that the lab did not make is written unless the person said so.
+ * A relative image path is a name in the lab's own folder of images.
+ */
+import { lstat } from 'node:fs/promises';
+import { isAbsolute, join } from 'node:path';
+import { HostError } from '../../engine/base/index.ts';
+import { experimentWrites } from '../../engine/lab/check.ts';
+import type { Experiment, Target } from '../../engine/lab/experiment.ts';
+import { consentProblem, type Images } from './images.ts';
+import { makeFolder } from './durable.ts';
+
+/** Path of the target's image; null where it has none (memory, model). */
+export function imagePathOf(target: Target, imagesFolder: string): string | null {
+  const { path } = target.device.options;
+  if (typeof path !== 'string' || path === '') return null;
+  return isAbsolute(path) ? path : join(imagesFolder, path);
+}
+
+/** True where the run changes the image: its load writes, or its file is laid out first. */
+export const changesImage = (experiment: Experiment): boolean =>
+  experimentWrites(experiment) || experiment.target.fileSizeBytes !== null;
+
+const isThere = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
+
+export class Targets {
+  constructor(
+    private readonly images: Images,
+    private readonly imagesFolder: string,
+  ) {}
+
+  pathOf(target: Target): string | null {
+    return imagePathOf(target, this.imagesFolder);
+  }
+
+  /**
+   * The experiment with the image's whole path, and with consent where the image is ours. Throws 'image.missing', or
+   * 'image.consent' where the run would change a file of somebody else's.
+   */
+  async prepare(experiment: Experiment): Promise<Experiment> {
+    const { target } = experiment;
+    const path = this.pathOf(target);
+    if (path === null) return experiment;
+    const device = { ...target.device, options: { ...target.device.options, path } };
+    const isNew = !(await isThere(path));
+    if (isNew && target.create === null) {
+      throw new HostError({
+        code: 'image.missing',
+        message: `${path} does not exist`,
+        where: path,
+        hint: 'Make it first (diolab mkfs), or let the experiment make it (create).',
+        exitCode: 66,
+      });
+    }
+    const isOurs = isNew || (await this.images.isOurs(path));
+    if (!isOurs && !target.consentToWrite && changesImage(experiment)) {
+      throw new HostError(consentProblem(path));
+    }
+    const consentToWrite = isOurs || target.consentToWrite;
+    return { ...experiment, target: { ...target, device, consentToWrite } };
+  }
+
+  /** Makes the image where the target says so and it is not there. The target as the engine is to have it: the image exists. */
+  async make(
+    target: Target,
+    signal: AbortSignal,
+    onPhase: (text: string) => void,
+  ): Promise<Target> {
+    const path = this.pathOf(target);
+    if (path === null) return target;
+    if (target.create !== null && !(await isThere(path))) {
+      onPhase(`Making the image ${path}`);
+      await makeFolder(this.imagesFolder);
+      const { sizeBytes } = target.create;
+      const whole = target.filePath === null ? 'raw' : 'ext2';
+      const fileSystemId = target.fileSystem.id === 'auto' ? whole : target.fileSystem.id;
+      const { options } = target.fileSystem;
+      await this.images.make({ path, name: null, sizeBytes, fileSystemId, options }, { signal });
+    }
+    await this.images.noteUse(path);
+    return { ...target, create: null };
+  }
+}
