@@ -195,7 +195,6 @@ describe('RunKernel', () => {
 
   it('hands the exception of a task to the caller', () => {
     const { kernel } = makeKernel();
-    // eslint-disable-next-line require-yield -- the point is that it throws before it sleeps
     function* failing(): Task<void> {
       throw new RangeError('no such block');
     }
@@ -228,6 +227,30 @@ describe('RunKernel', () => {
     kernel.runUntil(() => turns >= 200);
     expect(fired).toBeGreaterThanOrEqual(1000);
     expect(fired).toBeLessThanOrEqual(1020);
+  });
+
+  it('lets a predicate submit, to a device that ends inline and into a plug that a sleeper holds', () => {
+    const { kernel, device, scheduler } = makeKernel();
+    const queue = new WaitQueue('event', 'the end');
+    scheduler.spawn(
+      'holder',
+      (function* () {
+        kernel.startPlug();
+        yield queue;
+        kernel.finishPlug();
+      })(),
+    );
+    let ended = 0;
+    kernel.runUntil(() => {
+      if (ended === 5) scheduler.wakeAll(queue);
+      else {
+        const bio = makeBio(kernel, device, ended * 80, 1);
+        bio.onEnd = () => ended++;
+        kernel.submitBio(bio);
+      }
+      return ended > 5 || scheduler.liveCount === 0;
+    });
+    expect(ended).toBe(5);
   });
 
   it('waits for several devices at once', () => {

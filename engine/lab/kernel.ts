@@ -32,6 +32,8 @@ import type { Kernel } from '../vfs/contract.ts';
 const WAIT_NS_MAX = 20_000_000;
 /** Longest wait for one device where several have I/O in flight. */
 const SHARED_WAIT_NS_MAX = 100_000;
+/** Turns of the main loop in which tasks were made or woken, before the devices are looked at again. */
+const POLL_TURNS = 16;
 /** Resumptions of tasks before timers and the predicate are looked at again. */
 const STEPS_MAX = 1024;
 
@@ -61,6 +63,8 @@ export class RunKernel implements Kernel {
   private bioCount = 0;
   private readonly works: Work[] = [];
   private isWorking = false;
+  /** Requests that had ended when nothing was left to wait for. */
+  private endedWhenIdle = -1;
   private readonly rescheduled = new WaitQueue('event', 'its next turn');
 
   constructor(ports: KernelPorts) {
@@ -132,15 +136,23 @@ export class RunKernel implements Kernel {
   /** Runs until `predicate` is true, which is looked at whenever all tasks sleep, and now and then while they do not. */
   runUntil(predicate: () => boolean): void {
     const { scheduler, plug, rescheduled } = this;
+    let turnsWithoutPoll = 0;
     for (;;) {
-      scheduler.run(STEPS_MAX);
+      const steps = scheduler.run(STEPS_MAX);
       if (!scheduler.hasRunnable) plug.flush();
       if (predicate()) return;
-      const nextTimerNs = scheduler.nextTimerNs();
-      if (nextTimerNs !== null) scheduler.fireTimers(this.clock.nowNs());
-      if (rescheduled.sleepers.length > 0) scheduler.wakeAll(rescheduled);
-      if (scheduler.hasRunnable) this.poll();
-      else this.sleep();
+      if (scheduler.nextTimerNs() !== null) scheduler.fireTimers(this.clock.nowNs());
+      const isSpinning = rescheduled.sleepers.length > 0;
+      if (isSpinning) scheduler.wakeAll(rescheduled);
+      // The predicate may submit, too: what it left in a plug that a sleeping task holds has to go.
+      else if (!scheduler.hasRunnable && !plug.isEmpty) plug.flush();
+      if (!scheduler.hasRunnable) {
+        if (!this.sleep()) this.assertProgress();
+        turnsWithoutPoll = 0;
+      } else if (isSpinning || steps >= STEPS_MAX || ++turnsWithoutPoll >= POLL_TURNS) {
+        this.poll();
+        turnsWithoutPoll = 0;
+      }
     }
   }
 
@@ -198,8 +210,8 @@ export class RunKernel implements Kernel {
     }
   }
 
-  /** No task can run: waits for a completion or a timer. */
-  private sleep(): void {
+  /** No task can run: waits for a completion or a timer. False: there is neither. */
+  private sleep(): boolean {
     let busy: CompletionSource | null = null;
     let isShared = false;
     for (const queue of this.queues) {
@@ -210,13 +222,27 @@ export class RunKernel implements Kernel {
     }
     const timerNs = this.scheduler.nextTimerNs();
     if (busy === null) {
-      this.sleepUntilTimer(timerNs);
-      return;
+      if (timerNs !== null) this.sleepUntilTimer(timerNs);
+      return timerNs !== null;
     }
     let waitNs = isShared ? SHARED_WAIT_NS_MAX : WAIT_NS_MAX;
     if (timerNs !== null) waitNs = Math.min(waitNs, Math.max(0, timerNs - this.clock.nowNs()));
     if (isShared) this.waitForAny(waitNs);
     else busy.wait(waitNs as Nanoseconds);
+    return true;
+  }
+
+  /**
+   * Nothing is in flight, and no timer is set: a predicate that has just submitted to a device that ends inline is told so by the
+   * counters, and is looked at again. Where they stand still nobody can wake anybody.
+   */
+  private assertProgress(): void {
+    let ended = 0;
+    for (const { counters } of this.queues) {
+      ended += counters.reads + counters.writes + counters.flushes;
+    }
+    if (ended === this.endedWhenIdle) throw this.deadlock();
+    this.endedWhenIdle = ended;
   }
 
   /** Several devices are at work: the first that has something is enough. */
@@ -230,8 +256,7 @@ export class RunKernel implements Kernel {
     first?.wait(waitNs as Nanoseconds);
   }
 
-  private sleepUntilTimer(timerNs: number | null): void {
-    if (timerNs === null) throw this.deadlock();
+  private sleepUntilTimer(timerNs: number): void {
     const { clock } = this;
     const nowNs = clock.nowNs();
     if (timerNs <= nowNs) return;

@@ -257,6 +257,29 @@ describe('image-file', () => {
     expect(world.host.openImages.size).toBe(0);
   });
 
+  it('reaps all and lets go of the file also where an end function throws', () => {
+    const world = setUp();
+    const { device } = world.open();
+    const { kernel } = world;
+    for (let index = 0; index < 3; index++) {
+      const bio = kernel.allocateBio(2);
+      bio.device = device;
+      bio.sectorStart = index * 16;
+      bio.pushVector(300, 0, 512);
+      bio.pushVector(304, 0, 512);
+      bio.onEnd = () => {
+        throw new RangeError(`end ${String(index)}`);
+      };
+      kernel.submitBio(bio);
+    }
+    expect(() => {
+      device.close();
+    }).toThrow('end 0');
+    expect(world.host.opened[0]?.inFlightCount).toBe(0);
+    expect(world.host.opened[0]?.isClosed).toBe(true);
+    expect(world.host.openImages.size).toBe(0);
+  });
+
   it('says what is missing', () => {
     const world = setUp({ pages: 3 });
     expect(world.open).toThrow('do not fit in the arena');

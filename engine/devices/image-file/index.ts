@@ -128,15 +128,25 @@ export class ImageFileDevice implements BlockDevice {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.executor.cancelAll();
-    while (this.executor.inFlightCount > 0) {
-      this.executor.commit();
-      this.executor.reap(1, Infinity, this.onReaped);
-      this.act();
+    let failure: { readonly error: unknown } | null = null;
+    try {
+      this.executor.cancelAll();
+      while (this.executor.inFlightCount > 0) {
+        this.executor.commit();
+        this.executor.reap(1, Infinity, this.onReaped);
+        // Whatever an end function throws (the run may be broken already), no buffer is let go while the host has it.
+        try {
+          this.act();
+        } catch (error) {
+          failure ??= { error };
+        }
+      }
+    } finally {
+      this.executor.close();
+      this.image.close();
     }
-    this.executor.close();
     this.iovecs.release();
-    this.image.close();
+    if (failure !== null) throw failure.error;
   }
 
   /** Fills a slot with what is left of the request; false where there is no room. */

@@ -30,7 +30,7 @@ import type { DeviceModule, DevicePorts } from '../contract.ts';
 import { DiskModel } from './disk.ts';
 import { EventHeap } from './event-heap.ts';
 import { FlashModel } from './flash.ts';
-import { PROFILES, type DriveProfile, type ProfileId } from './profiles.ts';
+import { PROFILES, type DriveProfile } from './profiles.ts';
 import type { Command, DriveModel } from './service.ts';
 
 const options = {
@@ -128,7 +128,7 @@ type ModelOptions = OptionsOf<typeof options>;
 
 /** The profile with the overrides that are not 0. */
 export function driveProfile(chosen: ModelOptions): DriveProfile {
-  const profile: DriveProfile = PROFILES[chosen.profile as ProfileId];
+  const profile: DriveProfile = PROFILES[chosen.profile];
   const depth = Math.floor(chosen.depth) || profile.depth;
   if (profile.kind === 'disk') return { ...profile, depth, rpm: chosen.rpm || profile.rpm };
   return {
