@@ -86,6 +86,7 @@ class FileDirectRequest implements DirectIoRequest {
   readonly locking: DirectIoRequest['locking'];
   readonly skipHoles: boolean;
   readonly cleanAliases: (deviceBlock: number, countBlocks: number) => void;
+  readonly counters: IoCounters;
   readonly endIo: EndIo | null = null;
   readonly submitIo: ((bio: Bio, fileOffsetBytes: number) => void) | null = null;
 
@@ -102,6 +103,7 @@ class FileDirectRequest implements DirectIoRequest {
     this.locking = operations.locking;
     this.skipHoles = operations.skipHoles;
     this.cleanAliases = operations.cleanAliases;
+    this.counters = operations.counters;
     this.writeSync = file.writeSync;
     this.truncate = file.truncate;
   }
