@@ -48,6 +48,20 @@ export interface JobResult {
   } | null;
   readonly userCpuNs: number;
   readonly systemCpuNs: number;
+  /** How asynchronous submission really was; absent in results that did not measure it. */
+  readonly submit?: SubmitBehaviour;
+}
+
+/** The truth about AIO: what the submissions of a job themselves did. Synchronous jobs have none. */
+export interface SubmitBehaviour {
+  /** Asynchronous requests submitted. */
+  readonly submits: number;
+  /** Of those: the submission itself slept (a lock, a metadata read, an allocating or extending write). */
+  readonly slept: number;
+  readonly sleptNs: number;
+  readonly sleptMaxNs: number;
+  /** Of those: already complete when the submission returned, so nothing about them was asynchronous. */
+  readonly completedInSubmit: number;
 }
 
 /** One point of the time series; rates over the interval that ends at `atNs`. */
