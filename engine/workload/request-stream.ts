@@ -128,6 +128,11 @@ export class RequestStream {
     return true;
   }
 
+  /** How much of the job's bytes is issued, 0..1; 0 where it has no end. */
+  get doneFraction(): number {
+    return Math.min(1, this.issuedBytes / this.limitBytes);
+  }
+
   private newPermutation(): Permutation {
     const permutation = new Permutation(this.blockCount);
     permutation.reseed(this.random);

@@ -1,0 +1,433 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * From a target to an open file: arena, memory, kernel, device, file system, file. Formats and lays out where the experiment asks for
+ * it. Everything that is opened is closed again by `close`, in the stop order.
+ *
+ * When an image is formatted: never, unless the target says `create` (or the device is one in memory, which is empty at every start),
+ * no file system is found, and its first 64 KiB are zero: a fresh file of the caller's. Anything else in it is refused.
+ */
+import {
+  HostError,
+  InvariantError,
+  isTask,
+  PAGE_BYTES,
+  resolveOptions,
+  Scheduler,
+  SECTOR_BYTES,
+  Trace,
+  VirtualClock,
+  WaitQueue,
+  type Clock,
+  type MaybeTask,
+  type Result,
+  type Task,
+} from '../base/index.ts';
+import type { BlockDevice } from '../block/index.ts';
+import { deviceModule, openDevice as openDeviceModule, type OpenDevice } from '../devices/index.ts';
+import { findRevision, openDirectIo } from '../dio/index.ts';
+import type { ExecutorId } from '../executor/contract.ts';
+import { FILE_SYSTEMS } from '../filesystems/index.ts';
+import { Memory } from '../memory/index.ts';
+import type { FileSystemModule, Inode, MountedFileSystem, OpenFile } from '../vfs/index.ts';
+import type { LabPorts } from './door.ts';
+import type { Target } from './experiment.ts';
+import { RunKernel } from './kernel.ts';
+import { layOut } from './lay-out.ts';
+
+/** Pages for the page cache, metadata and the layout, beside the buffers of the load. */
+const KERNEL_PAGES = 16384;
+/** A buffered load gets a page cache worth the name. */
+const BUFFERED_PAGES = 49152;
+/** For a task of preparing to end after a stop. */
+const STOP_GRACE_NS = 1e9;
+/** Looked at before an image is formatted. */
+const ZERO_CHECK_BYTES = 65536;
+
+/** Asked from the run: how preparing goes on, and whether to stop. */
+export interface PrepareControl {
+  isStopRequested(): boolean;
+  /** Real time. */
+  nowNs(): number;
+  onPhase(text: string, fraction: number | null): void;
+}
+
+export interface TargetOptions {
+  readonly target: Target;
+  readonly revision: string;
+  readonly traceRowsMax: number;
+  /** Buffers of the load. */
+  readonly userPages: number;
+  readonly ioEngine: ExecutorId;
+  /** Slots of the executor. */
+  readonly depth: number;
+  readonly submitBatch: number;
+  readonly direct: boolean;
+  /** The load changes data. */
+  readonly writes: boolean;
+}
+
+export interface OpenTarget {
+  readonly kernel: RunKernel;
+  readonly clock: Clock;
+  readonly trace: Trace | null;
+  readonly openDevice: OpenDevice;
+  readonly device: BlockDevice;
+  readonly virtualTime: boolean;
+  readonly fileSystem: MountedFileSystem;
+  readonly file: OpenFile;
+  readonly notes: readonly string[];
+  /** Unmounts (the file system is marked clean) and closes the device. */
+  close(): void;
+  /** Closes the device without unmounting: after a broken invariant. */
+  abandon(): void;
+}
+
+/** Thrown inside preparing when the person cancelled. */
+export class RunCancelled extends Error {
+  override readonly name = 'RunCancelled';
+}
+
+/** Opens everything. Throws `HostError` for what the host or the input refuses, `RunCancelled` on a stop; then all is closed. */
+export function openTarget(
+  options: TargetOptions,
+  ports: LabPorts,
+  control: PrepareControl,
+): OpenTarget {
+  const { target } = options;
+  const module = deviceModule(target.device.id);
+  const clock = module.virtualTime ? new VirtualClock() : ports.clock;
+  const cachePages = options.direct ? KERNEL_PAGES : BUFFERED_PAGES;
+  const arena = ports.makeArena(options.userPages + cachePages);
+  const memory = new Memory(arena, true);
+  const scheduler = new Scheduler();
+  const trace = options.traceRowsMax > 0 ? new Trace(clock, options.traceRowsMax) : null;
+  const kernel = new RunKernel({ clock, scheduler, memory, trace });
+  const readOnly = !options.writes && target.create === null && target.fileSizeBytes === null;
+  const openDevice = openDeviceModule(target.device.id, target.device.options, {
+    clock,
+    memory,
+    scheduler,
+    ...(ports.imageFiles !== undefined && { imageFiles: ports.imageFiles }),
+    ...(ports.executors !== undefined && { executors: ports.executors }),
+    io: {
+      ioEngine: options.ioEngine,
+      depth: options.depth,
+      submitBatch: options.submitBatch,
+      direct: options.direct,
+      readOnly,
+    },
+  });
+  try {
+    return new Opening(options, kernel, openDevice, control).finish(module.virtualTime, trace);
+  } catch (error) {
+    openDevice.device.close();
+    throw error;
+  }
+}
+
+/** The file system module of that id; an unknown one is a `HostError` that lists those there are. */
+function fileSystemModule(id: string): FileSystemModule {
+  const found = FILE_SYSTEMS.find((module) => module.id === id);
+  if (found !== undefined) return found;
+  throw new HostError({
+    code: 'file-system.unknown',
+    message: `there is no file system ${id}`,
+    where: 'target.fileSystem',
+    hint: `There are auto, ${FILE_SYSTEMS.map((module) => module.id).join(', ')}.`,
+    exitCode: 65,
+  });
+}
+
+/**
+ * Runs a task to its end. After a stop it has a second to come to an end (the layout does at its next piece); then it is
+ * `RunCancelled`, and what it waits for is left to the device's close.
+ */
+export function runStoppable<T>(
+  kernel: RunKernel,
+  label: string,
+  task: MaybeTask<T>,
+  control: PrepareControl,
+): T {
+  if (!isTask(task)) return task;
+  if (control.isStopRequested()) throw new RunCancelled();
+  let ended: { readonly value: T } | null = null;
+  let failed: { readonly error: unknown } | null = null;
+  kernel.scheduler.spawn(
+    label,
+    task,
+    (value) => (ended = { value }),
+    (error) => (failed = { error }),
+  );
+  let stopSeenNs = Infinity;
+  kernel.runUntil(() => {
+    if (ended !== null || failed !== null) return true;
+    if (control.isStopRequested()) stopSeenNs = Math.min(stopSeenNs, control.nowNs());
+    return control.nowNs() - stopSeenNs > STOP_GRACE_NS;
+  });
+  if (failed !== null) throw (failed as { readonly error: unknown }).error;
+  if (ended === null) throw new RunCancelled();
+  return (ended as { readonly value: T }).value;
+}
+
+class Opening {
+  private readonly notes: string[] = [];
+  private readonly target: Target;
+  private readonly device: BlockDevice;
+
+  constructor(
+    private readonly options: TargetOptions,
+    private readonly kernel: RunKernel,
+    private readonly openDevice: OpenDevice,
+    private readonly control: PrepareControl,
+  ) {
+    this.target = options.target;
+    this.device = openDevice.device;
+  }
+
+  finish(virtualTime: boolean, trace: Trace | null): OpenTarget {
+    const { kernel, device, openDevice } = this;
+    if (this.options.writes) this.assertConsent('the load writes');
+    const module = this.chooseFileSystem();
+    this.control.onPhase(`Mounting ${module.title}`, null);
+    const { directIo } = openDirectIo(findRevision(this.options.revision));
+    const fileSystem = this.run('mount', module.mount(kernel, device, directIo));
+    const file = this.openFileOrUnmount(fileSystem);
+    const closeDevice = (): void => {
+      device.close();
+    };
+    return {
+      kernel,
+      clock: kernel.clock,
+      trace,
+      openDevice,
+      device,
+      virtualTime,
+      fileSystem,
+      file,
+      notes: this.notes,
+      close: () => {
+        try {
+          assertDone(kernel.runTask('unmount', fileSystem.unmount()), 'unmounting', module.title);
+          kernel.drain();
+        } finally {
+          closeDevice();
+        }
+      },
+      abandon: closeDevice,
+    };
+  }
+
+  /** What was mounted is left clean also where the file cannot be had. */
+  private openFileOrUnmount(fileSystem: MountedFileSystem): OpenFile {
+    try {
+      return this.openFile(fileSystem);
+    } catch (error) {
+      const { kernel } = this;
+      const isIdle = kernel.scheduler.liveCount === 0 && kernel.inFlightCount === 0;
+      if (isIdle && !(error instanceof InvariantError)) {
+        kernel.runTask('unmount', fileSystem.unmount());
+      }
+      throw error;
+    }
+  }
+
+  private run<T>(label: string, task: MaybeTask<T>): T {
+    return runStoppable(this.kernel, label, task, this.control);
+  }
+
+  /** Which file system; formats a fresh image. */
+  private chooseFileSystem(): FileSystemModule {
+    const { target, device, kernel } = this;
+    if (target.fileSystem.id === 'auto') return this.detectFileSystem();
+    const module = fileSystemModule(target.fileSystem.id);
+    if (module.id === 'raw') return module;
+    const probe = this.run('probe', module.probe(kernel, device));
+    if (probe !== null) return module;
+    if (target.create === null && this.openDevice.image !== null) throw this.noFileSystem(module);
+    if (module.format === undefined) throw this.noFileSystem(module);
+    if (!this.run('check for zeros', this.startsWithZeros())) {
+      throw new HostError({
+        code: 'image.not-empty',
+        message: `the image holds something that is not ${module.title}, and is not empty`,
+        where: this.openDevice.image?.path ?? device.name,
+        hint: 'Name another image, or format this one yourself with diolab mkfs --force.',
+        exitCode: 73,
+      });
+    }
+    this.control.onPhase(`Formatting ${module.title}`, null);
+    const options = resolveOptions(module.options, target.fileSystem.options, module.title);
+    const formatted = this.run('format', module.format(kernel, device, options));
+    if (!formatted.ok) throw refusedBy(module.title, 'formatting', formatted.error);
+    this.notes.push(`The image was empty and was formatted as ${module.title}.`);
+    return module;
+  }
+
+  private detectFileSystem(): FileSystemModule {
+    for (const module of FILE_SYSTEMS) {
+      if (module.id === 'raw') continue;
+      if (this.run('probe', module.probe(this.kernel, this.device)) !== null) return module;
+    }
+    if (this.target.filePath === null) return fileSystemModule('raw');
+    throw new HostError({
+      code: 'image.no-file-system',
+      message: `no known file system is in the image, so there is no file ${this.target.filePath}`,
+      where: this.openDevice.image?.path ?? this.device.name,
+      hint: 'Use file system raw without a file path, or an image that diolab mkfs made.',
+      exitCode: 65,
+    });
+  }
+
+  private noFileSystem(module: FileSystemModule): HostError {
+    return new HostError({
+      code: 'image.no-file-system',
+      message: `the image does not hold ${module.title}`,
+      where: this.openDevice.image?.path ?? this.device.name,
+      hint: `diolab mkfs makes one; or let the experiment create its own image, or use file system auto or raw.`,
+      exitCode: 65,
+    });
+  }
+
+  private *startsWithZeros(): Task<boolean> {
+    const { kernel, device } = this;
+    const lengthBytes = Math.min(ZERO_CHECK_BYTES, device.capacitySectors * SECTOR_BYTES);
+    const pageCount = Math.ceil(lengthBytes / PAGE_BYTES);
+    const page = kernel.memory.allocatePages(pageCount);
+    const bio = kernel.allocateBio(pageCount);
+    bio.id = kernel.nextBioId();
+    bio.op = 'read';
+    bio.device = device;
+    bio.sectorStart = 0;
+    for (let index = 0; index < pageCount; index++) {
+      bio.pushVector(page + index, 0, Math.min(PAGE_BYTES, lengthBytes - index * PAGE_BYTES));
+    }
+    const ended = new WaitQueue('bio', 'the first sectors of the image');
+    let isEnded = false;
+    bio.onEnd = (): void => {
+      isEnded = true;
+      kernel.scheduler.wakeAll(ended);
+    };
+    kernel.submitBio(bio);
+    while (!isEnded) yield ended;
+    const isGood = bio.status === 0;
+    const bytes = kernel.memory.bytes.subarray(page * PAGE_BYTES, page * PAGE_BYTES + lengthBytes);
+    const isZero = isGood && bytes.every((value) => value === 0);
+    kernel.releaseBio(bio);
+    kernel.memory.freePages(page, pageCount);
+    return isZero;
+  }
+
+  private openFile(fileSystem: MountedFileSystem): OpenFile {
+    const { target } = this;
+    if (target.filePath === null) {
+      if (fileSystem.moduleId !== 'raw') {
+        throw new HostError({
+          code: 'target.file-required',
+          message: `the image holds ${fileSystem.moduleId}, so the target needs the path of a file`,
+          where: 'target.file',
+          hint: 'For example /data; or use file system raw for the whole device.',
+          exitCode: 65,
+        });
+      }
+      const root = this.run('open', fileSystem.readInode(fileSystem.rootInodeNumber));
+      if (!root.ok) throw refusedBy('the device', 'opening', root.error);
+      return this.openInode(fileSystem, root.value, 'the device');
+    }
+    const inode = this.findOrCreate(fileSystem, target.filePath);
+    const file = this.openInode(fileSystem, inode, target.filePath);
+    const { fileSizeBytes } = target;
+    if (fileSizeBytes !== null && inode.sizeBytes < fileSizeBytes) {
+      this.assertConsent(`${target.filePath} has to be laid out to ${String(fileSizeBytes)} bytes`);
+      this.run('lay out', layOut(this.kernel, file, target.filePath, fileSizeBytes, this.control));
+    }
+    return file;
+  }
+
+  private openInode(fileSystem: MountedFileSystem, inode: Inode, path: string): OpenFile {
+    if (inode.kind !== 'file' && inode.kind !== 'block-device') {
+      throw new HostError({
+        code: 'target.not-a-file',
+        message: `${path} is a ${inode.kind}`,
+        where: path,
+        hint: 'Name a regular file.',
+        exitCode: 66,
+      });
+    }
+    const opened = this.run('open', fileSystem.open(inode));
+    if (!opened.ok) throw refusedBy(path, 'opening', opened.error);
+    return opened.value;
+  }
+
+  /** Walks the path; makes what is missing where the target gives the file a size. */
+  private findOrCreate(fileSystem: MountedFileSystem, path: string): Inode {
+    const names = path.slice(1).split('/');
+    const root = this.run('open', fileSystem.readInode(fileSystem.rootInodeNumber));
+    if (!root.ok) throw refusedBy('/', 'reading', root.error);
+    let inode = root.value;
+    for (const [index, name] of names.entries()) {
+      const isLast = index === names.length - 1;
+      const soFar = `/${names.slice(0, index + 1).join('/')}`;
+      const found = this.run('look up', fileSystem.lookup(inode, name));
+      const next = found.ok
+        ? this.run('read inode', fileSystem.readInode(found.value))
+        : this.create(fileSystem, inode, name, isLast ? 'file' : 'directory', soFar, found.error);
+      if (!next.ok) throw refusedBy(soFar, 'opening', next.error);
+      inode = next.value;
+    }
+    return inode;
+  }
+
+  private create(
+    fileSystem: MountedFileSystem,
+    folder: Inode,
+    name: string,
+    kind: 'file' | 'directory',
+    path: string,
+    error: string,
+  ): Result<Inode> {
+    if (error !== 'ENOENT') throw refusedBy(path, 'looking up', error);
+    if (this.target.fileSizeBytes === null && !this.options.writes) {
+      throw new HostError({
+        code: 'target.no-file',
+        message: `there is no ${path} in the image`,
+        where: path,
+        hint: 'Give the target a file size to have it made, or list the image with diolab ls.',
+        exitCode: 66,
+      });
+    }
+    this.assertConsent(`${path} has to be made`);
+    const made = this.run('create', fileSystem.create(folder, name, kind));
+    if (!made.ok) throw refusedBy(path, 'making', made.error);
+    return made;
+  }
+
+  /** No image that the lab did not make is written without consent. */
+  private assertConsent(why: string): void {
+    const { target, openDevice } = this;
+    if (openDevice.image === null || target.create !== null || target.consentToWrite) return;
+    throw new HostError({
+      code: 'target.no-consent',
+      message: `${why}, and nobody has agreed to that for ${openDevice.image.path}`,
+      where: openDevice.image.path,
+      hint: 'Say so with consentToWrite, or let the experiment create an image of its own.',
+      exitCode: 77,
+    });
+  }
+}
+
+/** A file system's refusal while preparing, as an error of the host road. */
+export function refusedBy(what: string, doing: string, errno: string): HostError {
+  const isFull = errno === 'ENOSPC';
+  return new HostError({
+    code: isFull ? 'image.full' : 'image.refused',
+    message: `${doing} ${what} ended with ${errno}`,
+    where: what,
+    hint: isFull
+      ? 'The file system in the image is full: a smaller file or a larger image.'
+      : 'diolab ls and e2fsck -fn say more about the image.',
+    exitCode: 74,
+  });
+}
+
+function assertDone(returned: number, doing: string, what: string): void {
+  if (returned < 0) throw refusedBy(what, doing, `errno ${String(-returned)}`);
+}
