@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Memory over a long run: resident size of the engine process along ten million requests on the memory device. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { capture, descendantsOf, diolab, residentBytes } from './measure.mjs';
+
+const MIB = 2 ** 20;
+
+const jobText = (requests) => `name: memory over ${requests} requests
+target:
+  device: memory
+  filesystem: raw
+jobs:
+  - name: reads
+    rw: randread
+    bs: 4k
+    ioengine: sync
+    io_size: ${requests * 4096}
+    norandommap: true
+trace: off
+`;
+
+export const section = {
+  id: 'memory',
+  title: 'Memory of the engine process over a run',
+  columns: ['requests', 'after a tenth', 'half way', 'at the end', 'growth after a tenth'],
+  async run({ quick, folder }) {
+    const requests = quick ? 200_000 : 10_000_000;
+    const job = join(folder, 'memory.yaml');
+    writeFileSync(job, jobText(requests));
+    const samples = [];
+    let watch = null;
+    const env = { DIOLAB_DATA: join(folder, 'data') };
+    try {
+      await capture(process.execPath, [diolab, 'run', job, '--output', 'json'], {
+        env,
+        onStart: (child) => {
+          watch = setInterval(() => {
+            const sizes = descendantsOf(child.pid).map(residentBytes);
+            if (sizes.length > 0) samples.push(Math.max(...sizes));
+          }, 100);
+        },
+      });
+    } finally {
+      clearInterval(watch);
+    }
+    const at = (share) =>
+      samples[Math.min(samples.length - 1, Math.floor(samples.length * share))] ?? 0;
+    const [tenth, half, end] = [at(0.1), at(0.5), at(0.95)];
+    const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
+    return [
+      {
+        cells: [requests.toLocaleString('en'), mib(tenth), mib(half), mib(end), mib(end - tenth)],
+        values: { requests, samples: samples.length, tenth, half, end },
+        aim: { text: 'under 16 MiB growth', isMet: end - tenth < 16 * MIB },
+      },
+    ];
+  },
+};
