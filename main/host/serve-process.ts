@@ -77,7 +77,9 @@ export function channelOfThisProcess(): EngineChannel {
       process.on('message', listener);
     },
     onGone: (listener) => {
-      process.once('disconnect', listener);
+      // It may have died while this process was starting: then nobody would tell.
+      if (process.connected) process.once('disconnect', listener);
+      else setImmediate(listener);
     },
   };
 }

@@ -35,7 +35,9 @@ const REQUEST_ROWS = (alias: string): string =>
   `SELECT at_ns, latency_ns, sector, length_bytes, CASE op WHEN 0 THEN 'read' ELSE 'write' END AS op, status AS status_errno, job FROM ${alias}.request_rows ORDER BY rowid`;
 /** fio: time in ms, latency in ns, direction, length, offset, priority. Requests that failed have no latency to log. */
 const LATENCY_LOG = (alias: string): string =>
-  `SELECT (at_ns // 1000000)::BIGINT, latency_ns::BIGINT, op, length_bytes, (sector * 512)::BIGINT, 0 FROM ${alias}.request_rows WHERE status = 0 ORDER BY rowid`;
+  `SELECT concat_ws(', ', (at_ns // 1000000)::BIGINT, latency_ns::BIGINT, op, length_bytes, (sector * 512)::BIGINT, 0) FROM ${alias}.request_rows WHERE status = 0 ORDER BY rowid`;
+/** One column of finished lines: nothing to separate or to quote. */
+const LINES = "FORMAT csv, HEADER false, DELIM '\t', QUOTE '', ESCAPE ''";
 
 const STATUS_BY_EXIT: Readonly<Record<number, number>> = { 64: 400, 65: 422, 66: 404, 77: 403 };
 
@@ -105,7 +107,7 @@ export class Bulk {
       case 'parquet':
         return this.copied(path, REQUEST_ROWS, 'FORMAT parquet', headers);
       case 'latency-log':
-        return this.copied(path, LATENCY_LOG, "FORMAT csv, HEADER false, DELIM ', '", headers);
+        return this.copied(path, LATENCY_LOG, LINES, headers);
     }
   }
 

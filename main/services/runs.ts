@@ -331,20 +331,14 @@ export class Runs {
       run.takeProgress(waitingProgress(text, run.experiment), []);
     });
     run.abort.signal.throwIfAborted();
-    let writer: ResultWriter | null = null;
-    const openWriter = async (): Promise<ResultWriter> => {
-      writer ??= await files.create(journal.resultPath(run.id));
-      return writer;
-    };
+    const kept = new KeptRows(() => files.create(journal.resultPath(run.id)));
     run.engine = engine.startRun(
       { ...run.experiment, target },
       {
         onProgress: (progress, points) => {
           run.takeProgress(progress, points);
         },
-        onBatch: async (batch) => {
-          await appendBatch(await openWriter(), batch);
-        },
+        onBatch: (batch) => kept.append(batch),
       },
     );
     if (run.abort.signal.aborted) void run.engine.stop();
@@ -353,10 +347,10 @@ export class Runs {
     run.takeProgress({ ...run.progress, phase: 'finishing', phaseText: 'Keeping the result' }, []);
     if (end.kind === 'ended') {
       const result = { ...end.result, experiment: run.experiment };
-      await (await openWriter()).finish(result);
+      await kept.finish(result);
       return doneOfResult(result);
     }
-    await (writer as ResultWriter | null)?.discard();
+    await kept.discard();
     return doneWithout(run, stateAfter(end), end.error);
   }
 
@@ -393,9 +387,33 @@ export class Runs {
   }
 }
 
-async function appendBatch(writer: ResultWriter, batch: RowBatch): Promise<void> {
-  if (batch.table === 'requests') await writer.appendRequests(batch.columns);
-  else await writer.appendTrace(batch.columns);
+/** The rows of a run on their way into its file, one batch after the other; the file is made at the first one. */
+class KeptRows {
+  private writer: ResultWriter | null = null;
+  private last: Promise<void> = Promise.resolve();
+
+  constructor(private readonly create: () => Promise<ResultWriter>) {}
+
+  append(batch: RowBatch): Promise<void> {
+    this.last = this.last.then(async () => {
+      this.writer ??= await this.create();
+      if (batch.table === 'requests') await this.writer.appendRequests(batch.columns);
+      else await this.writer.appendTrace(batch.columns);
+    });
+    return this.last;
+  }
+
+  async finish(result: RunResult): Promise<void> {
+    await this.last;
+    this.writer ??= await this.create();
+    await this.writer.finish(result);
+  }
+
+  /** After the engine died a batch may still be on its way: nothing of it remains either. */
+  async discard(): Promise<void> {
+    await this.last.catch(() => undefined); // why it failed was told to the engine's host
+    await this.writer?.discard();
+  }
 }
 
 const stateAfter = (end: RunEnd): 'aborted' | 'failed' =>
