@@ -78,6 +78,15 @@ export const targets = [
   nodeTarget('desktop', { main: 'main/desktop/main.ts' }, [...hostInputs, 'main/desktop']),
   nodeTarget('preload', { preload: 'main/desktop/preload.ts' }, ['main/desktop'], 'cjs'),
   {
+    // Only where it is asked for: what the bench measures without a process around it.
+    ...nodeTarget(
+      'bench',
+      { engine: 'test/support/engine-bench.ts', executors: 'scripts/bench/raw.ts' },
+      ['engine', 'main/host/native', 'scripts/bench', 'test/support/engine-bench.ts'],
+    ),
+    isOnDemand: true,
+  },
+  {
     id: 'renderer',
     folder: 'dist/renderer',
     entries: { index: 'renderer/index.html', config: 'renderer/vite.config.ts' },

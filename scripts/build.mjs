@@ -109,7 +109,9 @@ async function buildTarget(target, partial) {
 
 /** Targets that are not fresh, of those asked for (all where `only` is empty). */
 export function staleTargets(only = [], force = false) {
-  const asked = targets.filter((target) => only.length === 0 || only.includes(target.id));
+  const asked = targets.filter((target) =>
+    only.length === 0 ? target.isOnDemand !== true : only.includes(target.id),
+  );
   return asked.filter((target) => force || !isFresh(root, target));
 }
 
