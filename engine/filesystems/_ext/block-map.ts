@@ -49,7 +49,6 @@ export class BlockMap {
 
   /** ext2_get_block */
   readonly getBlock: GetBlock = (inode, fileBlock, mapping, create) => {
-    this.state.counters.getBlockCalls++;
     const result = this.mapNow(inode as ExtInode, fileBlock, mapping);
     if (result !== NEEDS_BLOCK && (!create || result !== 0 || (mapping.flags & 1) !== 0)) {
       return result;

@@ -102,9 +102,8 @@ class RawDevice implements MountedFileSystem {
 
   /** blkdev_get_block: block n of the file is block n of the device, as far as the device goes. */
   private makeGetBlock(blocksCount: number): GetBlock {
-    const { counters, device, blockSizeBytes } = this;
+    const { device, blockSizeBytes } = this;
     return (_inode, fileBlock, mapping, create) => {
-      counters.getBlockCalls++;
       const left = blocksCount - fileBlock;
       if (left <= 0) return create ? -ERRNO.EIO : 0;
       mapping.device = device;
