@@ -64,6 +64,8 @@ export interface TargetOptions {
   readonly direct: boolean;
   /** The load changes data. */
   readonly writes: boolean;
+  /** Puts another device over the one that was opened: explain keeps writes out of the image with it. */
+  readonly wrapDevice?: (device: BlockDevice, memory: Memory) => BlockDevice;
 }
 
 export interface OpenTarget {
@@ -103,7 +105,7 @@ export function openTarget(
   const trace = options.traceRowsMax > 0 ? new Trace(clock, options.traceRowsMax) : null;
   const kernel = new RunKernel({ clock, scheduler, memory, trace });
   const readOnly = !options.writes && target.create === null && target.fileSizeBytes === null;
-  const openDevice = openDeviceModule(target.device.id, target.device.options, {
+  const opened = openDeviceModule(target.device.id, target.device.options, {
     clock,
     memory,
     scheduler,
@@ -117,6 +119,9 @@ export function openTarget(
       readOnly,
     },
   });
+  const { wrapDevice } = options;
+  const openDevice =
+    wrapDevice === undefined ? opened : { ...opened, device: wrapDevice(opened.device, memory) };
   try {
     return new Opening(options, kernel, openDevice, control).finish(module.virtualTime, trace);
   } catch (error) {
