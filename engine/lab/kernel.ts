@@ -20,6 +20,7 @@ import {
   type CompletionSource,
   type MaybeTask,
   type Nanoseconds,
+  type Random,
   type Scheduler,
   type Task,
   type Trace,
@@ -43,6 +44,9 @@ export interface KernelPorts {
   readonly memory: Memory;
   /** Null: tracing is off. */
   readonly trace: Trace | null;
+  /** As in `Kernel`: absent where a run has to be repeatable. */
+  readonly unixMs?: () => number;
+  readonly random?: Random;
 }
 
 interface Work {
@@ -55,6 +59,8 @@ export class RunKernel implements Kernel {
   readonly scheduler: Scheduler;
   readonly memory: Memory;
   readonly trace: Trace | null;
+  readonly unixMs?: () => number;
+  readonly random?: Random;
   private readonly bioPool = new BioPool();
   private readonly plug = new Plug();
   private readonly queues: RequestQueue[] = [];
@@ -72,6 +78,8 @@ export class RunKernel implements Kernel {
     this.scheduler = ports.scheduler;
     this.memory = ports.memory;
     this.trace = ports.trace;
+    if (ports.unixMs !== undefined) this.unixMs = ports.unixMs;
+    if (ports.random !== undefined) this.random = ports.random;
   }
 
   // Kernel -------------------------------------------------------------------------------------
