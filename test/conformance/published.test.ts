@@ -7,9 +7,16 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { REVISIONS } from '../../engine/dio/index.ts';
-import { conformLines } from '../../engine/lab/conformance/index.ts';
+import { compareTraces, conformLines, runScenario } from '../../engine/lab/conformance/index.ts';
+import type { GoldenTrace, Vector } from '../../engine/lab/conformance/index.ts';
 
 const hash = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+function vectorsOf(fileName: string): Vector[] {
+  const text = readFileSync(new URL(`../golden/${fileName}`, import.meta.url), 'utf8');
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.map((line) => JSON.parse(line) as Vector);
+}
 
 describe.each(REVISIONS.map((spec) => spec.id))('revision %s', (id) => {
   it.each(['', '-named'])('reproduces the published vectors%s', (suffix) => {
@@ -22,5 +29,16 @@ describe.each(REVISIONS.map((spec) => spec.id))('revision %s', (id) => {
     expect(output.slice(0, -1).join('\n')).toBe('');
     expect(summary.failedCount).toBe(0);
     expect(summary.passedCount).toBe(lines.filter((line) => line.trim() !== '').length);
+  });
+
+  it('does the same where everything sleeps that may', () => {
+    for (const vector of vectorsOf(`${id}-named.jsonl`).concat(vectorsOf(`${id}.jsonl`))) {
+      const { trace } = runScenario(id, vector.scenario, hash, { isSleepy: true });
+      const differences = compareTraces(vector.trace as GoldenTrace, trace, true);
+      expect({ vector: vector.name ?? vector.scenario, differences }).toEqual({
+        vector: vector.name ?? vector.scenario,
+        differences: [],
+      });
+    }
   });
 });

@@ -33,14 +33,21 @@ export interface ScenarioRun {
   readonly firstRowOfRequest: readonly number[];
 }
 
+export interface ScenarioOptions {
+  /** Everything that may sleep does: the file system, the page cache, end_io, the inode lock. The trace stays the same. */
+  readonly isSleepy?: boolean;
+}
+
 /** Runs every request of the scenario, one after the other. A KernelBug ends it and is part of the trace. */
 export function runScenario(
   revision: string | RevisionSpec,
   scenario: Scenario,
   hash: HashPort,
+  options: ScenarioOptions = {},
 ): ScenarioRun {
   const spec = typeof revision === 'string' ? findRevision(revision) : revision;
-  const world = new World(spec, completeScenario(scenario, scenario.name ?? 'scenario'));
+  const full = completeScenario(scenario, scenario.name ?? 'scenario');
+  const world = new World(spec, full, options.isSleepy === true);
   const requests: GoldenRequest[] = [];
   const firstRowOfRequest: number[] = [];
   let bug: string | null = null;
@@ -101,8 +108,14 @@ function runRequest(
 }
 
 function enter(world: World, direct: DirectIoRequest): KernelReturn {
+  if (direct.locking === 'core-locks' && direct.iter.direction === 'read') {
+    world.contendInodeLock();
+  }
   const value = world.io.directIo(direct);
-  if (!isTask(value)) return value;
+  if (!isTask(value)) {
+    world.endContention();
+    return value;
+  }
   const ended = world.runTask(value);
   if (ended === null) throw new KernelBug('BUG: hang', 'asleep with nothing in flight');
   return ended.value;
@@ -127,8 +140,8 @@ function makeDirectIoRequest(
     device: world.scenario.bdev === 0 ? null : world.device,
     iter: world.makeIter(request),
     getBlock: (_inode, fileBlock, mapping, create) =>
-      world.files.getBlock(fileBlock, mapping, create),
-    endIo: endio === undefined || endio === 0 ? null : () => endIoError,
+      world.slowly(world.files.getBlock(fileBlock, mapping, create)),
+    endIo: endio === undefined || endio === 0 ? null : () => world.slowly(endIoError),
     submitIo:
       request.subio === 1
         ? (bio) => {
@@ -138,10 +151,11 @@ function makeDirectIoRequest(
     locking: request.own === 1 ? 'driver-locks' : request.locking === 1 ? 'core-locks' : 'none',
     skipHoles: request.skip === 1,
     cleanAliases: () => undefined,
-    writeSync: () => world.errors.writeSync,
+    writeSync: () => world.slowly(world.errors.writeSync),
     truncate: (inode, sizeBytes) => {
       inode.sizeBytes = sizeBytes;
       world.files.truncate(sizeBytes);
+      return world.slowly(undefined);
     },
   };
 }

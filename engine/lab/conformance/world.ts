@@ -5,6 +5,7 @@ import {
   isTask,
   Scheduler,
   Trace,
+  WaitQueue,
   type Clock,
   type KernelReturn,
   type MaybeTask,
@@ -46,11 +47,16 @@ export class World {
   /** nrpages of the file. */
   cachedPageCount: number;
   private readonly work: (() => MaybeTask<void>)[] = [];
+  /** What a sleepy world's answers sleep on; woken before any bio completes. */
+  private readonly nap = new WaitQueue('event', 'a nap');
+  private holdsInodeLock = false;
   private bioCount = 0;
 
   constructor(
     spec: RevisionSpec,
     readonly scenario: FullScenario,
+    /** Everything that may sleep sleeps once, and a lock is contended. Traces must not change by it. */
+    readonly isSleepy: boolean,
   ) {
     this.memory = makeMemory(scenario);
     this.device = new ScenarioDevice(scenario, this.memory, makeDisk(scenario.sectors));
@@ -59,6 +65,37 @@ export class World {
     this.inode = this.makeInode();
     this.kernel = this.makeKernel();
     this.io = openDirectIo(spec);
+  }
+
+  /** The value; in a sleepy world a task that gives it after a sleep. */
+  slowly<T extends KernelReturn | undefined>(value: T): MaybeTask<T> {
+    return this.isSleepy ? this.afterNap(value) : value;
+  }
+
+  private *afterNap<T>(value: T): Task<T> {
+    yield this.nap;
+    return value;
+  }
+
+  /** Somebody else holds the inode lock when the request comes; it is free again once the request sleeps on it. */
+  contendInodeLock(): void {
+    this.holdsInodeLock = this.isSleepy && this.inode.lock.tryLockExclusive();
+  }
+
+  endContention(): void {
+    if (this.holdsInodeLock) this.inode.lock.unlockExclusive();
+    this.holdsInodeLock = false;
+  }
+
+  /** Wakes naps until there are none; true where somebody was woken. */
+  private wakeNaps(): boolean {
+    let woken = false;
+    while (this.nap.sleepers.length > 0) {
+      this.scheduler.wakeAll(this.nap);
+      this.scheduler.run();
+      woken = true;
+    }
+    return woken;
   }
 
   private makeInode(): Inode {
@@ -82,8 +119,8 @@ export class World {
         get cachedPageCount() {
           return pageCount();
         },
-        writeAndWait: () => errors.writeAndWait,
-        invalidate: () => errors.invalidate,
+        writeAndWait: () => this.slowly(errors.writeAndWait),
+        invalidate: () => this.slowly(errors.invalidate),
       },
       superBlock,
     };
@@ -123,6 +160,9 @@ export class World {
 
   finishBios(): void {
     while (this.device.completeOne());
+    // A completion that had to sleep goes on as a task of its own.
+    this.scheduler.run();
+    this.wakeNaps();
   }
 
   /** Runs a task to its end, completing one bio at a time while it sleeps. Null: nothing can wake it. */
@@ -130,9 +170,15 @@ export class World {
     const ended: { value: T }[] = [];
     this.scheduler.spawn('scenario request', task, (value) => ended.push({ value }));
     this.scheduler.run();
+    if (this.holdsInodeLock) {
+      this.endContention();
+      this.scheduler.run();
+    }
+    this.wakeNaps();
     while (ended.length === 0) {
       if (!this.device.completeOne()) return null;
       this.scheduler.run();
+      this.wakeNaps();
     }
     return ended[0] ?? null;
   }
