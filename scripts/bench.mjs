@@ -42,20 +42,17 @@ export function withBench(readme, text) {
 }
 
 async function loadSections() {
-  const modules = [
-    await import('./bench/engine.mjs'),
-    await import('./bench/executors.mjs'),
-    await import('./bench/pairs.mjs'),
-    await import('./bench/start-up.mjs'),
-    await import('./bench/memory.mjs'),
-  ];
-  return modules.map(({ section }) => section);
+  const engine = await import('./bench/engine.mjs');
+  const fio = await import('./bench/fio.mjs');
+  const startUp = await import('./bench/start-up.mjs');
+  const memory = await import('./bench/memory.mjs');
+  return [...fio.sections, engine.section, startUp.section, memory.section];
 }
 
 async function main() {
   installMissing(note);
   const { build } = await import('./build.mjs');
-  await build({ only: ['engine', 'cli', 'renderer'], log: note });
+  
   const { machine } = await import('./bench/measure.mjs');
   const all = await loadSections();
   const unknown = asked.filter((id) => !all.some((section) => section.id === id));
@@ -78,6 +75,7 @@ async function main() {
     for (const section of all.filter(({ id }) => asked.length === 0 || asked.includes(id))) {
       note(`== ${section.title}`);
       try {
+        await build({ only: section.needs, log: note });
         const rows = await section.run({ quick: has('--quick'), folder, log: note });
         report.sections.push({
           id: section.id,

@@ -81,8 +81,12 @@ export const targets = [
     // Only where it is asked for: what the bench measures without a process around it.
     ...nodeTarget(
       'bench',
-      { engine: 'test/support/engine-bench.ts', executors: 'scripts/bench/raw.ts' },
-      ['engine', 'main/host/native', 'scripts/bench', 'test/support/engine-bench.ts'],
+      {
+        engine: 'test/support/engine-bench.ts',
+        executors: 'scripts/bench/raw.ts',
+        path: 'scripts/bench/engine-path.ts',
+      },
+      ['engine', 'main/host', 'scripts/bench', 'test/support/engine-bench.ts'],
     ),
     isOnDemand: true,
   },

@@ -48,7 +48,7 @@ function jobOf(load: Load, areaBytes: number, runtimeMs: number): Job {
   };
 }
 
-function experimentOf(
+export function experimentOf(
   load: Load,
   path: string,
   fileSystemId: 'raw' | 'ext2',

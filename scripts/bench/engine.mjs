@@ -2,15 +2,14 @@
 /** The engine alone: direct-I/O core and block layer over a device that completes inline, trace off. */
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { build } from '../build.mjs';
 import { root } from './measure.mjs';
 
 export const section = {
   id: 'engine',
+  needs: ['bench'],
   title: 'Engine alone (memory device, inline completion, trace off)',
   columns: ['request', 'blocks per mapping', 'ns per request', 'requests per second'],
   async run({ quick }) {
-    await build({ only: ['bench'] });
     const { benchEngine } = await import(pathToFileURL(join(root, 'dist/bench/engine.js')).href);
     const rows = benchEngine(quick ? { requestsPerRound: 5000, rounds: 3 } : { rounds: 9 });
     return rows.map((row) => ({

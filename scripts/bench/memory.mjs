@@ -22,6 +22,7 @@ trace: off
 
 export const section = {
   id: 'memory',
+  needs: ['engine', 'cli'],
   title: 'Memory of the engine process over a run',
   columns: ['requests', 'after a tenth', 'half way', 'at the end', 'growth after a tenth'],
   async run({ quick, folder }) {

@@ -104,6 +104,7 @@ const row = (name, values, limitMs) => ({
 
 export const section = {
   id: 'start-up',
+  needs: ['engine', 'cli', 'renderer'],
   title: 'Start-up',
   columns: ['what', 'median', 'range'],
   async run({ quick, folder }) {

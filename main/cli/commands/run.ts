@@ -49,7 +49,16 @@ function tellProblems(
   for (const problem of problems) {
     const hasLine = problem.line !== null && problem.line !== undefined;
     const place = hasLine ? `${name}:${String(problem.line)}` : name;
-    terminal.error(errorText({ ...problem, message: `${place}: ${problem.message}` }));
+    // The place is said already where it has a line.
+    const { code, message, hint, where } = problem;
+    terminal.error(
+      errorText({
+        code,
+        message: `${place}: ${message}`,
+        ...(hint !== undefined && { hint }),
+        ...(!hasLine && where !== undefined && { where }),
+      }),
+    );
   }
   const first = problems[0];
   return first?.exitCode ?? EXIT.data;
@@ -97,7 +106,7 @@ async function applySets(experiment: Experiment, sets: readonly string[]): Promi
         code: 'usage.set',
         message: `--set ${text} is not understood`,
         where: '--set',
-        hint: `Expected ${expected}.`,
+        hint: `Expected ${expected}${/[.?]$/.test(expected) ? '' : '.'}`,
         exitCode: EXIT.usage,
       });
     if (key === undefined || key === '' || value === undefined) throw refuse('key=value');
