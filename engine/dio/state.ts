@@ -13,7 +13,14 @@
 import { assert, WaitQueue, type Task, type Trace, type KernelReturn } from '../base/index.ts';
 import type { Bio } from '../block/index.ts';
 import type { IovIter, Memory } from '../memory/index.ts';
-import type { BlockMapping, DirectIoRequest, Inode, Kernel, Kiocb } from '../vfs/index.ts';
+import type {
+  BlockMapping,
+  DirectIoRequest,
+  Inode,
+  IoCounters,
+  Kernel,
+  Kiocb,
+} from '../vfs/index.ts';
 import type { Revision } from './revision.ts';
 
 /** Pages pinned at a time (DIO_PAGES). */
@@ -39,6 +46,7 @@ export class Dio {
   iocb: Kiocb;
   inode: Inode;
   iter: IovIter;
+  counters: IoCounters | null;
   isWrite = false;
   /** ki_pos and bytes at entry, and the first byte after the request. */
   offsetBytes = 0;
@@ -138,6 +146,7 @@ export class Dio {
     this.iocb = request.iocb;
     this.inode = request.inode;
     this.iter = request.iter;
+    this.counters = request.counters ?? null;
   }
 
   /** Everything but the page queue's content, as the kernel's memset does. */
@@ -151,6 +160,7 @@ export class Dio {
     this.iocb = iocb;
     this.inode = request.inode;
     this.iter = iter;
+    this.counters = request.counters ?? null;
     this.isWrite = iter.direction === 'write';
     this.offsetBytes = iocb.positionBytes;
     this.countBytes = iter.remainingBytes;

@@ -69,10 +69,9 @@ function isBelowSizeInUnits(dio: Dio): boolean {
 }
 
 function takeMapAnswer(dio: Dio, answer: KernelReturn): KernelReturn {
-  const { mapping, request, trace } = dio;
+  const { mapping, counters, trace } = dio;
   dio.driverData = mapping.driverData;
-  const { counters } = request;
-  if (counters != null) counters.getBlockCalls++;
+  if (counters !== null) counters.getBlockCalls++;
   if (trace !== null) {
     const isMapped = answer === 0 && (mapping.flags & MAP_FLAG.mapped) !== 0;
     const fsBlockBytes = 1 << (dio.blockBits + dio.blockFactorBits);

@@ -17,7 +17,7 @@ export function refillFromIterator(dio: Dio): KernelReturn {
   const got = iter.pinPages(DIO_PAGES, pages);
   if (trace !== null) {
     const count = got < 0 ? got : Math.ceil((got + iter.pinnedOffsetBytes) / PAGE_BYTES);
-    trace.add(ROW_PIN, dio.id, -1, count, got < 0 ? -1 : (pages[0] as number));
+    trace.add(ROW_PIN, dio.id, -1, count, got < 0 ? -1 : pages[0]);
   }
   if (got >= 0) {
     if (got > 0) dio.queueFrom = iter.pinnedOffsetBytes;

@@ -18,7 +18,7 @@ const ROW_SUBMIT_IO = TRACE['submit-io'];
  */
 export function submitBio(dio: Dio, reason: number): void {
   const bio = dio.bio as Bio;
-  const { kernel, trace, request } = dio;
+  const { kernel, trace, counters } = dio;
   dio.refCount++;
   bio.id = kernel.nextBioId();
   if (trace !== null) trace.add(ROW_BIO_CLOSE, dio.id, bio.id, reason);
@@ -26,8 +26,8 @@ export function submitBio(dio: Dio, reason: number): void {
     if (trace !== null) trace.add(ROW_PREDIRTY, dio.id, bio.id);
     dirtyPagesOfBio(dio.memory, trace, dio.id, bio);
   }
-  const { counters, submitIo } = request;
-  if (counters != null) {
+  const { submitIo } = dio.request;
+  if (counters !== null) {
     counters.bios++;
     counters.bioBytes += bio.sizeBytes;
   }
@@ -61,8 +61,8 @@ function traceSubmit(trace: Trace, dio: Dio, bio: Bio, submitIoOffset: number): 
       dio.id,
       bio.id,
       page === ZERO_PAGE ? -1 : page,
-      vectors[at + 1] as number,
-      vectors[at + 2] as number,
+      vectors[at + 1],
+      vectors[at + 2],
     );
   }
 }

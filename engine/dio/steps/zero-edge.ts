@@ -23,8 +23,8 @@ export function zeroEdge(dio: Dio, isEnd: boolean): void {
   if (dio.trace !== null) {
     dio.trace.add(ROW_ZERO_EDGE, dio.id, -1, isEnd ? 1 : 0, lengthBytes, dio.nextBlockForIo);
   }
-  const { counters } = dio.request;
-  if (counters != null) {
+  const { counters } = dio;
+  if (counters !== null) {
     counters.zeroedBlocks++;
     counters.zeroedBytes += lengthBytes;
   }

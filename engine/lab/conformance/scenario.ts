@@ -117,7 +117,7 @@ export function completeScenario(scenario: Scenario, where: string): FullScenari
   if (!/^(inline|fifo|lifo|shuffle:\d+|lag:\d+)$/.test(full.policy)) {
     throw refuse(`policy is "${full.policy}"`, 'inline, fifo, lifo, shuffle:SEED or lag:K.');
   }
-  full.reqs.forEach((request, index) => {
+  full.reqs.forEach((request: ScenarioRequest, index) => {
     if ((request.op !== 'r' && request.op !== 'w') || !Array.isArray(request.iov)) {
       throw refuse(`request ${String(index)} has no op or iov`, 'op is "r" or "w", iov a list.');
     }
