@@ -232,8 +232,9 @@ export class PageCache implements AddressSpace {
     for (let index = firstPage; index < firstPage + countPages && status === 0; index++) {
       const present = this.pages.get(index);
       if (present !== undefined && (present.isLocked || this.isPageUptodate(present))) continue;
-      if (present === undefined && index > firstPage && this.isShortOfMemory()) break;
-      const page = yield* this.lockPage(index);
+      // Only the first page is worth waiting for memory; the rest is read ahead as far as memory goes.
+      const page = index === firstPage ? yield* this.lockPage(index) : this.tryLockPage(index);
+      if (page === null) break;
       if (typeof page === 'number') {
         status = page;
         break;
@@ -373,8 +374,13 @@ export class PageCache implements AddressSpace {
     return page;
   }
 
-  private isShortOfMemory(): boolean {
-    return this.settings.pool.pageCount >= this.settings.pool.pagesMax * 2;
+  /** The page, locked, without sleeping; null where that cannot be. */
+  private tryLockPage(pageIndex: number): CachedPage | null {
+    const found = this.find(pageIndex);
+    if (found === null) return this.makeLocked(pageIndex);
+    if (found.isLocked) return null;
+    found.isLocked = true;
+    return found;
   }
 
   private group(op: 'read' | 'write', label: string): BioGroup {
