@@ -278,6 +278,28 @@ describe('merge', () => {
     expect(device.seen).toEqual(seen);
   });
 
+  it('does not join at the front across a chunk', () => {
+    const { plug, send, device } = setUp({ limits: { chunkSectors: 16 } });
+    plug.start();
+    send('write', 16, 8);
+    send('write', 8, 8);
+    plug.finish();
+    expect(device.seen).toEqual(['write 16+8', 'write 8+8']);
+  });
+
+  it('keeps a NOWAIT request that a patient bio has joined', () => {
+    const { plug, send, device, ended } = setUp({ depth: 1 });
+    send('read', 100, 8);
+    plug.start();
+    send('read', 0, 8, BIO_FLAG.nowait);
+    send('read', 8, 8);
+    plug.finish();
+    expect(ended).toEqual([]);
+    device.end();
+    device.end();
+    expect(ended).toEqual(['0', '1', '2']);
+  });
+
   it('compares with the newest plugged request only', () => {
     const { plug, send, device } = setUp();
     plug.start();
@@ -520,9 +542,10 @@ describe('flush', () => {
     const { send, device, ended } = setUp({ limits: cached, depth: 1 });
     send('read', 0, 8);
     send('write', 8, 8, BIO_FLAG.preflush | BIO_FLAG.fua | BIO_FLAG.nowait);
-    for (let left = 4; left > 0; left--) device.end();
-    expect(ended).toEqual(['0', '1']);
-    expect(device.seen).toEqual(['read 0+8', 'flush', 'write 8+8', 'flush']);
+    send('read', 100, 8);
+    for (let left = 5; left > 0; left--) device.end();
+    expect(ended).toEqual(['0', '2', '1']);
+    expect(device.seen).toEqual(['read 0+8', 'flush', 'read 100+8', 'write 8+8', 'flush']);
   });
 
   it('takes an empty preflush write for a flush', () => {
