@@ -3,6 +3,8 @@
  * What the lab gets of this host: `nativePorts()` for a run (or for the tools). One call for each engine thread; the arena that its
  * `makeArena` gave last is where its executors find their buffers, unless they are told another.
  */
+// The global of the same name is looked up through a getter at each use.
+import { performance } from 'node:perf_hooks';
 import { HostError, nanoseconds, type Arena } from '../../../engine/base/index.ts';
 import { openExecutor } from '../../../engine/executor/index.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
