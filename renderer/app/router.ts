@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Addresses of the screens, in the fragment so that any host can serve the page from one file. Only the Lab is in the first load. */
+import { createRouter, createWebHashHistory, type Router } from 'vue-router';
+import LabView from '../views/LabView.vue';
+
+export const makeRouter = (): Router =>
+  createRouter({
+    history: createWebHashHistory(),
+    routes: [
+      { path: '/', name: 'lab', component: LabView, meta: { title: 'Lab' } },
+      { path: '/runs', name: 'runs', component: () => import('../views/RunsView.vue'), meta: { title: 'Runs' } },
+      { path: '/runs/:id', name: 'run', component: () => import('../views/RunView.vue'), props: true, meta: { title: 'Run' } },
+      { path: '/microscope', name: 'microscope', component: () => import('../views/MicroscopeView.vue'), meta: { title: 'Microscope' } },
+      { path: '/host', name: 'host', component: () => import('../views/HostView.vue'), meta: { title: 'Host' } },
+      { path: '/:rest(.*)*', redirect: '/' },
+    ], // prettier-ignore
+  });
