@@ -35,7 +35,7 @@ const options = {
   maxIoKib: {
     type: 'quantity',
     title: 'Longest request',
-    help: 'Longer bios are split (queue/max_sectors_kb).',
+    help: 'Longer bios are split (queue/max_sectors_kb). Counted in whole 4 KiB.',
     unit: 'KiB',
     default: 1280,
     min: 4,
@@ -53,7 +53,7 @@ const options = {
   chunkKib: {
     type: 'quantity',
     title: 'Chunk',
-    help: 'Requests do not cross a multiple of this (queue/chunk_sectors). 0: no such boundary.',
+    help: 'Requests do not cross a multiple of this, counted in whole 4 KiB (queue/chunk_sectors). Below 4: no such boundary.',
     unit: 'KiB',
     default: 0,
     min: 0,
