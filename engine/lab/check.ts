@@ -57,34 +57,62 @@ export function assertExperiment(experiment: Experiment): void {
   throw new HostError({ ...first, hint: `${first.hint ?? ''} Also: ${also}.`.trim() });
 }
 
-function checkTarget(target: Target, refuse: Refuse, attempt: (action: () => unknown) => void): void {
+function checkTarget(
+  target: Target,
+  refuse: Refuse,
+  attempt: (action: () => unknown) => void,
+): void {
   const { device, fileSystem, filePath } = target;
   const deviceModule = DEVICES.find((module) => module.id === device.id);
   if (deviceModule === undefined) {
     const known = DEVICES.map((module) => module.id).join(', ');
-    refuse('device.unknown', `there is no device ${device.id}`, `There are ${known}.`, 'target.device');
+    refuse(
+      'device.unknown',
+      `there is no device ${device.id}`,
+      `There are ${known}.`,
+      'target.device',
+    );
   } else attempt(() => resolveOptions(deviceModule.options, device.options, `device ${device.id}`));
   const fileSystemModule = FILE_SYSTEMS.find((module) => module.id === fileSystem.id);
   if (fileSystemModule === undefined && fileSystem.id !== 'auto') {
     const known = FILE_SYSTEMS.map((module) => module.id).join(', ');
-    refuse('file-system.unknown', `there is no file system ${fileSystem.id}`, `There are auto, ${known}.`, 'target.fileSystem');
+    refuse(
+      'file-system.unknown',
+      `there is no file system ${fileSystem.id}`,
+      `There are auto, ${known}.`,
+      'target.fileSystem',
+    );
   } else if (fileSystemModule !== undefined) {
-    attempt(() => resolveOptions(fileSystemModule.options, fileSystem.options, `file system ${fileSystem.id}`));
+    attempt(() =>
+      resolveOptions(fileSystemModule.options, fileSystem.options, `file system ${fileSystem.id}`),
+    );
   }
   if (fileSystem.id === 'raw') {
     if (filePath !== null || target.fileSizeBytes !== null) {
-      refuse('target.raw-has-no-files', 'a raw target is the whole device: it has no file path and no file size',
-        'Leave both out, or choose a file system.', 'target.file');
+      refuse(
+        'target.raw-has-no-files',
+        'a raw target is the whole device: it has no file path and no file size',
+        'Leave both out, or choose a file system.',
+        'target.file',
+      );
     }
   } else if (fileSystem.id !== 'auto' && filePath === null) {
-    refuse('target.file-required', `a target with file system ${fileSystem.id} needs the path of a file in it`,
-      'For example /data.', 'target.file');
+    refuse(
+      'target.file-required',
+      `a target with file system ${fileSystem.id} needs the path of a file in it`,
+      'For example /data.',
+      'target.file',
+    );
   }
   if (filePath !== null && !isGoodPath(filePath)) {
-    refuse('target.bad-file-path', `${filePath} is not the path of a file in an image`,
-      "It starts with '/', ends in a name, and has no '.' or '..'.", 'target.file');
+    refuse(
+      'target.bad-file-path',
+      `${filePath} is not the path of a file in an image`,
+      "It starts with '/', ends in a name, and has no '.' or '..'.",
+      'target.file',
+    );
   }
-} // prettier-ignore
+}
 
 const isGoodPath = (path: string): boolean =>
   path.startsWith('/') &&
@@ -99,19 +127,34 @@ function checkJob(job: Job, refuse: Refuse, attempt: (action: () => unknown) => 
     refuse(code, `${where}: ${message}`, hint, where);
   };
   if (job.blockSizes.length === 0 || job.blockSizes.some((share) => !(share.sizeBytes >= 1))) {
-    say('job.bad-block-size', 'a block size is missing or not positive', 'At least one of 1 byte or more.');
+    say(
+      'job.bad-block-size',
+      'a block size is missing or not positive',
+      'At least one of 1 byte or more.',
+    );
     return;
   }
   const total = job.blockSizes.reduce((sum, share) => sum + share.percent, 0);
   if (Math.abs(total - 100) > 0.01) {
-    say('job.bad-shares', `the shares of its block sizes add up to ${String(total)} %`, 'They add up to 100.');
+    say(
+      'job.bad-shares',
+      `the shares of its block sizes add up to ${String(total)} %`,
+      'They add up to 100.',
+    );
   }
   if (job.blockSizes.some((share) => share.sizeBytes + job.alignment.lengthBytes < 1)) {
-    say('job.bad-alignment', `a length dial of ${String(job.alignment.lengthBytes)} leaves nothing of a block`,
-      'Block size plus length dial is at least 1 byte.');
+    say(
+      'job.bad-alignment',
+      `a length dial of ${String(job.alignment.lengthBytes)} leaves nothing of a block`,
+      'Block size plus length dial is at least 1 byte.',
+    );
   }
   if (!(job.alignment.memoryBytes >= 0 && job.alignment.memoryBytes < PAGE_BYTES)) {
-    say('job.bad-alignment', `a memory dial of ${String(job.alignment.memoryBytes)}`, 'It is 0 to 4095 bytes.');
+    say(
+      'job.bad-alignment',
+      `a memory dial of ${String(job.alignment.memoryBytes)}`,
+      'It is 0 to 4095 bytes.',
+    );
   }
   if (job.timeBased && !(job.runtimeSeconds > 0)) {
     say('job.endless', 'it is time based and has no runtime', 'Give it a runtime in seconds.');
@@ -123,12 +166,16 @@ function checkJob(job: Job, refuse: Refuse, attempt: (action: () => unknown) => 
     say('job.bad-num-jobs', `${String(job.numJobs)} clones`, 'A whole number from 1 to 4096.');
   }
   if (job.sync !== 'none' && !writesData(job.rw)) {
-    say('job.sync-without-writes', `sync is ${job.sync} and it only reads`, 'Leave sync out, or write.');
+    say(
+      'job.sync-without-writes',
+      `sync is ${job.sync} and it only reads`,
+      'Leave sync out, or write.',
+    );
   }
   if (isRandomPattern(job.rw)) {
     attempt(() => rankSource(job.distribution.kind, job.distribution.parameter, 1000));
   }
-} // prettier-ignore
+}
 
 /** A device has one executor, so all jobs of an experiment use the same. */
 function checkTogether(experiment: Experiment, refuse: Refuse): void {
@@ -137,19 +184,31 @@ function checkTogether(experiment: Experiment, refuse: Refuse): void {
   for (const job of others) {
     if (job.ioEngine === first.ioEngine && job.direct === first.direct) continue;
     const name = (one: Job): string => `${one.ioEngine}, ${one.direct ? 'direct' : 'buffered'}`;
-    refuse('job.mixed-executors', `job ${job.name} uses ${name(job)}, job ${first.name} uses ${name(first)}`,
+    refuse(
+      'job.mixed-executors',
+      `job ${job.name} uses ${name(job)}, job ${first.name} uses ${name(first)}`,
       'All jobs of one experiment share a device, and a device has one executor: give them the same I/O engine and the same direct flag, or make two experiments.',
-      `job ${job.name}`);
+      `job ${job.name}`,
+    );
     break;
   }
   const slots = slotCount(experiment);
   if (slots > SLOTS_MAX) {
-    refuse('job.too-deep', `${String(slots)} requests in flight together`, `At most ${String(SLOTS_MAX)} over all jobs.`, 'jobs');
+    refuse(
+      'job.too-deep',
+      `${String(slots)} requests in flight together`,
+      `At most ${String(SLOTS_MAX)} over all jobs.`,
+      'jobs',
+    );
   } else if (bufferPages(experiment) * PAGE_BYTES > BUFFER_BYTES_MAX) {
-    refuse('job.too-much-memory', `buffers of ${String(bufferPages(experiment) * PAGE_BYTES)} bytes for all requests in flight`,
-      `At most ${String(BUFFER_BYTES_MAX)} bytes: less depth, fewer jobs or smaller blocks.`, 'jobs');
+    refuse(
+      'job.too-much-memory',
+      `buffers of ${String(bufferPages(experiment) * PAGE_BYTES)} bytes for all requests in flight`,
+      `At most ${String(BUFFER_BYTES_MAX)} bytes: less depth, fewer jobs or smaller blocks.`,
+      'jobs',
+    );
   }
-} // prettier-ignore
+}
 
 /** Requests in flight of one clone: a synchronous engine has one, whatever the depth says (as in fio). */
 export const depthOf = (job: Job): number => (job.ioEngine === 'sync' ? 1 : job.ioDepth);

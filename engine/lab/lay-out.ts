@@ -46,7 +46,10 @@ function* writeChunks(
   let at = inode.sizeBytes - (inode.sizeBytes % blockBytes);
   while (at < sizeBytes) {
     if (control.isStopRequested()) throw new RunCancelled();
-    control.onPhase(`Laying out ${path}: ${String(Math.floor(at / MIB))} of ${String(Math.ceil(sizeBytes / MIB))} MiB`, at / sizeBytes); // prettier-ignore
+    control.onPhase(
+      `Laying out ${path}: ${String(Math.floor(at / MIB))} of ${String(Math.ceil(sizeBytes / MIB))} MiB`,
+      at / sizeBytes,
+    );
     const lengthBytes = Math.min(CHUNK_BYTES, sizeBytes - at);
     const segment = { addressBytes, lengthBytes };
     const iter = new IovIter(kernel.memory, 'write', 'user', [segment]);

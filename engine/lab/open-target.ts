@@ -13,6 +13,7 @@ import {
   PAGE_BYTES,
   resolveOptions,
   Scheduler,
+  Sfc32,
   SECTOR_BYTES,
   Trace,
   VirtualClock,
@@ -103,8 +104,18 @@ export function openTarget(
   const memory = new Memory(arena, true);
   const scheduler = new Scheduler();
   const trace = options.traceRowsMax > 0 ? new Trace(clock, options.traceRowsMax) : null;
-  const kernel = new RunKernel({ clock, scheduler, memory, trace });
-  const readOnly = !options.writes && target.create === null && target.fileSizeBytes === null;
+  // Model runs are repeatable to the bit: no time of day, no randomness of the host.
+  const ofHost = module.virtualTime
+    ? {}
+    : {
+        unixMs: ports.unixMs,
+        random: new Sfc32(ports.clock.nowNs() % 2 ** 31, ports.unixMs() % 2 ** 31),
+      };
+  const kernel = new RunKernel({ clock, scheduler, memory, trace, ...ofHost });
+  // A device without a file of the host is empty at every start: it is written at least to format it.
+  const isOfHost = module.needs.includes('imageFiles');
+  const readOnly =
+    isOfHost && !options.writes && target.create === null && target.fileSizeBytes === null;
   const opened = openDeviceModule(target.device.id, target.device.options, {
     clock,
     memory,

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Whole experiments over the memory and model devices: what is counted, how runs end, and what they refuse. */
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { fakeHost, type FakeFaults } from '../../test/support/fake-executor.ts';
 import { HostError, PAGE_BYTES, type Clock } from '../base/index.ts';
 import { plainArena } from '../memory/index.ts';
 import type { LabPorts, RunControl, RunOutcome } from './door.ts';
@@ -120,9 +124,12 @@ describe('runExperiment over the memory device', () => {
         job({ name: 'b', rw: 'randwrite', blockSizes: [{ sizeBytes: 8192, percent: 100 }] }),
       ]),
     );
-    expect(result.jobs.map(({ name, read, write }) => [name, read.totalIos, write.totalIos])).toEqual(
-      [['a', 768, 0], ['b', 0, 128]],
-    ); // prettier-ignore
+    expect(
+      result.jobs.map(({ name, read, write }) => [name, read.totalIos, write.totalIos]),
+    ).toEqual([
+      ['a', 768, 0],
+      ['b', 0, 128],
+    ]);
   });
 
   it('goes by smaller units where the dials say so, and says what it cost', () => {
@@ -285,5 +292,160 @@ describe('runExperiment over the model device', () => {
     );
     expect(result.jobs[0]?.read.totalIos).toBe(400);
     expect(result.device.reads + result.device.merges).toBe(400);
+  });
+});
+
+describe('runExperiment through ext2', () => {
+  const ext2 = (sizeKib: number, change: Partial<Target> = {}): Target =>
+    memory(sizeKib, { fileSystem: { id: 'ext2', options: {} }, filePath: '/a/data', ...change });
+
+  it('formats, lays the file out, reads it, and finds every request on the device', () => {
+    const { result, requests } = run(
+      experiment(ext2(16384, { fileSizeBytes: 4 * 2 ** 20 }), [job()]),
+    );
+    expect(result.jobs[0]?.read).toMatchObject({ totalIos: 1024, bytes: 4 * 2 ** 20, shortIos: 0 });
+    expect(result.counters).toMatchObject({ requests: 1024, getBlockCalls: 1024, bios: 1024 });
+    expect(result.notes.join(' ')).toMatch(/was empty and was formatted as ext2/);
+    expect(new Set(requests.sector).size).toBe(1024);
+    expect(Math.min(...requests.sector)).toBeGreaterThan(0);
+  });
+
+  it('shows that asynchronous writes which extend a file are done in the submit call', () => {
+    const outcome = run(
+      experiment(ext2(16384), [
+        job({ rw: 'write', blockSizes: [{ sizeBytes: 65536, percent: 100 }], sizeBytes: 2 ** 22 }),
+      ]),
+    );
+    const [first] = outcome.result.jobs;
+    expect(first?.write).toMatchObject({ totalIos: 64, bytes: 2 ** 22 });
+    expect(first?.submit?.completedInSubmit).toBe(64);
+    expect(first?.errors).toEqual({});
+  });
+
+  it('stops at the offset where the file system is full, and leaves it clean', () => {
+    const outcome = run(
+      experiment(ext2(1024), [job({ rw: 'write', sizeBytes: 2 ** 22, ioEngine: 'sync' })]),
+    );
+    const [first] = outcome.result.jobs;
+    expect(first?.errors).toEqual({ ENOSPC: 1 });
+    expect(first?.firstError?.fileOffsetBytes).toBe(first?.write.bytes);
+    expect(outcome.result.failure).toBeNull();
+    expect(verdictText(outcome)).toMatch(/full/);
+  });
+
+  it('reads buffered through the modelled page cache, and direct writes into holes fall back', () => {
+    const buffered = run(
+      experiment(ext2(16384, { fileSizeBytes: 2 ** 20 }), [
+        job({ direct: false, ioSizeBytes: 2 ** 22 }),
+      ]),
+    );
+    expect(buffered.result.jobs[0]?.read.bytes).toBe(2 ** 22);
+    expect(buffered.result.device.readBytes).toBeLessThanOrEqual(2 ** 20);
+    const holes = run(
+      experiment(ext2(16384), [
+        job({ rw: 'randwrite', sizeBytes: 2 ** 20, ioEngine: 'sync', randSeed: 5 }),
+      ]),
+    );
+    expect(holes.result.counters.fallbacks).toBeGreaterThan(0);
+    expect(verdictText(holes)).toMatch(/fell back/);
+  });
+
+  it('names a missing file, a file that does not fit, and an odd size it lays out all the same', () => {
+    expect(() => run(experiment(ext2(4096), [job()]))).toThrow(
+      expect.objectContaining({ code: 'target.no-file', exitCode: 66 }),
+    );
+    expect(() => run(experiment(ext2(4096, { fileSizeBytes: 2 ** 24 }), [job()]))).toThrow(
+      expect.objectContaining({ code: 'image.full' }),
+    );
+    const odd = run(
+      experiment(ext2(8192, { fileSizeBytes: 2 ** 20 + 777 }), [
+        job({ rw: 'read', blockSizes: [{ sizeBytes: 512, percent: 100 }] }),
+      ]),
+    );
+    expect(odd.result.jobs[0]?.read.totalIos).toBe(2049);
+  });
+
+  it('is cancelled while the file is laid out', () => {
+    let frames = 0;
+    const { result } = run(experiment(ext2(2 ** 20, { fileSizeBytes: 2 ** 29 }), [job()]), {
+      isStopRequested: () => frames >= 3,
+      onProgress: () => {
+        frames++;
+      },
+    });
+    expect(result.state).toBe('cancelled');
+    expect(result.jobs[0]?.read.totalIos).toBe(0);
+  });
+});
+
+describe('runExperiment over an image file', () => {
+  /** Ports whose executor is given; time goes on by a second each time it is looked at. */
+  function imagePorts(faults: FakeFaults, stuck: boolean): LabPorts & { path: string } {
+    const folder = mkdtempSync(join(tmpdir(), 'diolab-run-'));
+    onTestFinished(() => {
+      rmSync(folder, { recursive: true });
+    });
+    const path = join(folder, 'a.img');
+    writeFileSync(path, new Uint8Array(2 ** 20));
+    const arena = plainArena(20_000);
+    const host = fakeHost(arena, faults);
+    let seconds = 0;
+    return {
+      ...ports(),
+      path,
+      clock: stuck ? { nowNs: () => (seconds++ * 1e9) as never } : hostClock,
+      makeArena: () => arena,
+      imageFiles: host.imageFiles,
+      executors: {
+        open(asked, options, memoryOfRun) {
+          const opened = host.executors.open(asked, options, memoryOfRun);
+          if (stuck) opened.executor.reap = (): number => 0;
+          return opened;
+        },
+      },
+    };
+  }
+  const onImage = (path: string, change: Partial<Target> = {}): Target =>
+    memory(0, { device: { id: 'image-file', options: { path } }, ...change });
+
+  it('gives a device up that answers nothing, and says so instead of waiting for ever', () => {
+    const stuck = imagePorts({}, true);
+    const { result } = runExperiment(experiment(onImage(stuck.path), [job()]), stuck, {
+      isStopRequested: () => false,
+      onProgress: () => undefined,
+    });
+    expect(result.state).toBe('failed');
+    expect(result.failure).toMatchObject({ code: 'device.stalled', exitCode: 74 });
+    expect(result.verdict[0]?.tone).toBe('bad');
+  });
+
+  it('writes nobody has agreed to are refused, and so is an image that holds something else', () => {
+    const real = imagePorts({}, false);
+    const control = { isStopRequested: () => false, onProgress: () => undefined };
+    const writing = [job({ rw: 'write', direct: true })];
+    expect(() => runExperiment(experiment(onImage(real.path), writing), real, control)).toThrow(
+      expect.objectContaining({ code: 'target.no-consent', exitCode: 77 }),
+    );
+    writeFileSync(real.path, new Uint8Array(2 ** 20).fill(7));
+    const target = onImage(real.path, {
+      fileSystem: { id: 'ext2', options: {} },
+      filePath: '/data',
+      create: { sizeBytes: 2 ** 20 },
+    });
+    expect(() => runExperiment(experiment(target, [job()]), real, control)).toThrow(
+      expect.objectContaining({ code: 'image.not-empty', exitCode: 73 }),
+    );
+    expect(readFileSync(real.path).every((value) => value === 7)).toBe(true);
+  });
+
+  it('gives an errno of the host its name again', () => {
+    const failing = imagePorts({ failure: (operation) => (operation < 5 ? 0 : -28) }, false);
+    const target = onImage(failing.path, { consentToWrite: true });
+    const outcome = runExperiment(experiment(target, [job({ rw: 'write', ioDepth: 1 })]), failing, {
+      isStopRequested: () => false,
+      onProgress: () => undefined,
+    });
+    expect(Object.values(outcome.result.jobs[0]?.errors ?? {})).toEqual([1]);
+    expect(verdictText(outcome)).toMatch(/On the host it was ENOSPC/);
   });
 });

@@ -412,6 +412,7 @@ class Run {
       fsBlockBytes: 2 ** target.file.inode.blockBits,
       logicalBlockBytes: target.device.limits.logicalBlockBytes,
       hasHostFile: target.openDevice.image !== null,
+      fault: target.openDevice.firstFault?.() ?? null,
     });
     return { result: { ...result, verdict }, requests: this.rows.columns(toSector), trace };
   }
@@ -430,8 +431,25 @@ function cancelledOutcome(
   elapsedNs: number,
 ): RunOutcome {
   const records = experiment.jobs.map(() => new JobRecord());
-  const none: DeviceCounters = { reads: 0, writes: 0, flushes: 0, readBytes: 0, writeBytes: 0, merges: 0, splits: 0 }; // prettier-ignore
-  const counters: IoCounters = { requests: 0, getBlockCalls: 0, bios: 0, bioBytes: 0, zeroedBlocks: 0, zeroedBytes: 0, fallbacks: 0, fallbackBytes: 0 }; // prettier-ignore
+  const none: DeviceCounters = {
+    reads: 0,
+    writes: 0,
+    flushes: 0,
+    readBytes: 0,
+    writeBytes: 0,
+    merges: 0,
+    splits: 0,
+  };
+  const counters: IoCounters = {
+    requests: 0,
+    getBlockCalls: 0,
+    bios: 0,
+    bioBytes: 0,
+    zeroedBlocks: 0,
+    zeroedBytes: 0,
+    fallbacks: 0,
+    fallbackBytes: 0,
+  };
   const result: RunResult = {
     experiment,
     state: 'cancelled',

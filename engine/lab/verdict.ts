@@ -3,6 +3,8 @@
  * The verdict: two to six plain sentences, each with the evidence that it rests on. Whether I/O was direct is told from what the host's
  * kernel counted and from the growth of its page cache, never from the open flag.
  */
+import { errnoName } from '../base/index.ts';
+import type { DeviceFault } from '../devices/contract.ts';
 import { judgeAlignment } from './alignment.ts';
 import type { AlignmentVerdict } from './explanation.ts';
 import type { Job } from './experiment.ts';
@@ -28,6 +30,8 @@ export interface VerdictFacts {
   readonly logicalBlockBytes: number;
   /** False: the device is a model or lies in memory. */
   readonly hasHostFile: boolean;
+  /** The first refusal of the host below the device, where there was one. */
+  readonly fault: DeviceFault | null;
 }
 
 /** The claims, most important first. */
@@ -86,10 +90,21 @@ function errorClaim(result: JobResult, job: Job, facts: VerdictFacts): VerdictCl
     first.errno === 'EINVAL' ? ` ${einvalReason(first, job, facts)}` : errorReason(first.errno);
   return claim(
     'bad',
-    `Job ${job.name} stopped at its first error (${counts}): ${request}.${why}`,
+    `Job ${job.name} stopped at its first error (${counts}): ${request}.${why}${hostReason(facts)}`,
     'jobs.errors',
     'jobs.firstError',
   );
+}
+
+/** Below the modelled kernel an errno of the host is EIO; here it has its own name again. */
+function hostReason({ fault }: VerdictFacts): string {
+  if (fault === null) return '';
+  const where = `${fault.op} of ${numberText(fault.lengthBytes)} bytes at byte ${numberText(fault.offsetBytes)} of the image`;
+  if (fault.isEndOfFile)
+    return ` On the host the image file ends before its disk does: ${where} moved nothing.`;
+  const errno = errnoName(fault.status) ?? `errno ${String(-fault.status)}`;
+  const full = errno === 'ENOSPC' ? ": the host's file system is full" : '';
+  return ` On the host it was ${errno} for a ${where}${full}.`;
 }
 
 function einvalReason(
@@ -118,6 +133,7 @@ function errorReason(errno: string): string {
     EIO: ' The device could not move the data.',
     EFAULT: ' The memory of the request could not be reached.',
     EAGAIN: ' It would have had to wait, and RWF_NOWAIT forbids that.',
+    EOPNOTSUPP: ' The file system does not support such a request (RWF_NOWAIT, for one).',
     EFBIG: ' The file system has no place for a file of that size.',
   };
   return reasons[errno] ?? '';
@@ -144,12 +160,21 @@ function directClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | nul
       : ` The host's page cache of the image grew by ${bytesText(Math.max(0, cache))}.`;
   if (asked && !host.isDirect) {
     const why = host.directRefusedWhy ?? 'the host does not honour O_DIRECT there';
-    return claim('bad', `Direct I/O was refused: ${why}. The run went through the host's page cache and measures RAM in part.${cacheText}`, 'host.isDirect', 'host.directRefusedWhy');
-  } // prettier-ignore
+    return claim(
+      'bad',
+      `Direct I/O was refused: ${why}. The run went through the host's page cache and measures RAM in part.${cacheText}`,
+      'host.isDirect',
+      'host.directRefusedWhy',
+    );
+  }
   if (moved === 0) return null;
   if (hostMoved === null) {
-    return claim('plain', `Whether the host's device was reached cannot be told: this host counts nothing for it.${cacheText}`, 'host');
-  } // prettier-ignore
+    return claim(
+      'plain',
+      `Whether the host's device was reached cannot be told: this host counts nothing for it.${cacheText}`,
+      'host',
+    );
+  }
   const share = hostMoved / moved;
   const evidence = ['host.processReadBytes', 'host.processWriteBytes', 'host.pageCacheGrowthBytes'];
   const numbers = `the host counts ${bytesText(hostMoved)} moved for ${bytesText(moved)} asked of the image (${percentText(hostMoved, moved)}).${cacheText}`;
@@ -174,7 +199,10 @@ function hostBytes(result: RunResult): number | null {
 
 function speedClaim(result: RunResult): VerdictClaim | null {
   const parts: string[] = [];
-  for (const [name, pick] of [['reads', 'read'], ['writes', 'write']] as const) {
+  for (const [name, pick] of [
+    ['reads', 'read'],
+    ['writes', 'write'],
+  ] as const) {
     const done = result.jobs.map((job) => job[pick]).filter((direction) => direction.totalIos > 0);
     if (done.length === 0) continue;
     const iops = done.reduce((sum, direction) => sum + direction.iops, 0);
@@ -185,7 +213,7 @@ function speedClaim(result: RunResult): VerdictClaim | null {
         ? `, half within ${durationText(only.lat.percentilesNs['50.000000'] ?? 0)} and 99 % within ${durationText(only.lat.percentilesNs['99.000000'] ?? 0)}`
         : '';
     parts.push(`${numberText(iops)} ${name} a second (${bandwidthText(bandwidth)})${latency}`);
-  } // prettier-ignore
+  }
   if (parts.length === 0) return null;
   return claim('plain', `${parts.join('; ')}.`, 'jobs.iops', 'jobs.lat');
 }
@@ -202,13 +230,25 @@ function agreementClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | 
   const name = deviceName ?? "the image's disk";
   const evidence = ['host.deviceReadBytes', 'host.deviceWriteBytes', 'device'];
   if (off <= Math.max(ours * AGREEMENT, SLACK_BYTES)) {
-    return claim('good', `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: they agree within 1 %.`, ...evidence);
+    return claim(
+      'good',
+      `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: they agree within 1 %.`,
+      ...evidence,
+    );
   }
   if (theirs > ours) {
-    return claim('plain', `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: others use this disk too, or the host's file system added to it.`, ...evidence);
+    return claim(
+      'plain',
+      `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: others use this disk too, or the host's file system added to it.`,
+      ...evidence,
+    );
   }
-  return claim('warn', `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: part of it never reached the disk.`, ...evidence);
-} // prettier-ignore
+  return claim(
+    'warn',
+    `${name} counts ${bytesText(theirs)}, the engine ${bytesText(ours)}: part of it never reached the disk.`,
+    ...evidence,
+  );
+}
 
 function fallbackClaim(result: RunResult): VerdictClaim | null {
   const { fallbacks, fallbackBytes } = result.counters;
@@ -236,10 +276,14 @@ function submitClaim(result: RunResult): VerdictClaim | null {
   if (submits === 0) return null;
   if (slept === 0) {
     if (!(result.jobs[0]?.submit?.completedInSubmit === submits)) {
-      return claim('good', 'No submission waited: every request was in flight as soon as it was asked for.', 'jobs.submit');
+      return claim(
+        'good',
+        'No submission waited: every request was in flight as soon as it was asked for.',
+        'jobs.submit',
+      );
     }
     return null;
-  } // prettier-ignore
+  }
   return claim(
     slept / submits > 0.01 ? 'warn' : 'plain',
     `${countText(slept, 'asynchronous submission')} of ${numberText(submits)} (${percentText(slept, submits)}) waited inside the submit call itself, ${durationText(sleptNs / slept)} on average and ${durationText(sleptMaxNs)} at most: ${sleepReason(result)}.`,
@@ -249,6 +293,9 @@ function submitClaim(result: RunResult): VerdictClaim | null {
 }
 
 function sleepReason(result: RunResult): string {
+  if (!(result.experiment.jobs[0]?.direct ?? true)) {
+    return 'buffered I/O is done in the submit call, only the write-back comes later';
+  }
   const writes = result.jobs.some((job) => job.write.totalIos > 0);
   const completed = result.jobs.reduce((sum, job) => sum + (job.submit?.completedInSubmit ?? 0), 0);
   if (!writes) return 'for the inode lock or for metadata read from the disk';
@@ -270,11 +317,23 @@ function alignmentClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | 
   });
   if (!judged.passes) return null;
   const { requests, getBlockCalls, bios, zeroedBytes } = result.counters;
-  const each = requests === 0 ? '' : ` A request took ${numberText(getBlockCalls / requests, 2)} map calls and ${numberText(bios / requests, 2)} bios${zeroedBytes > 0 ? `, and ${bytesText(zeroedBytes)} of new blocks were zeroed in all` : ''}.`;
+  const each =
+    requests === 0
+      ? ''
+      : ` A request took ${numberText(getBlockCalls / requests, 2)} map calls and ${numberText(bios / requests, 2)} bios${zeroedBytes > 0 ? `, and ${bytesText(zeroedBytes)} of new blocks were zeroed in all` : ''}.`;
   const factor = judged.blockFactorBits ?? 0;
-  const text = factor === 0 ? judged.text : `${judged.text} The block factor is ${String(factor)}: ${String(2 ** factor)} units a block.`;
-  return claim(factor === 0 ? 'plain' : 'warn', `${text}${each}`, 'counters.getBlockCalls', 'counters.bios', 'counters.zeroedBytes');
-} // prettier-ignore
+  const text =
+    factor === 0
+      ? judged.text
+      : `${judged.text} The block factor is ${String(factor)}: ${String(2 ** factor)} units a block.`;
+  return claim(
+    factor === 0 ? 'plain' : 'warn',
+    `${text}${each}`,
+    'counters.getBlockCalls',
+    'counters.bios',
+    'counters.zeroedBytes',
+  );
+}
 
 function shortClaim(result: RunResult): VerdictClaim | null {
   const short = result.jobs.reduce((sum, job) => sum + job.read.shortIos + job.write.shortIos, 0);

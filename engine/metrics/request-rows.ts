@@ -99,7 +99,7 @@ export class RequestRows {
       to: T,
       from: T,
     ): T => {
-      to.set(from as never);
+      to.set(from);
       return to;
     };
     this.atNs = grown(new Float64Array(capacity), this.atNs);

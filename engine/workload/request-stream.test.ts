@@ -144,7 +144,7 @@ describe('RequestStream', () => {
     fc.assert(
       fc.property(jobs, (drawn) => {
         const workload = job({
-          rw: drawn.rw as WorkloadJob['rw'],
+          rw: drawn.rw,
           blockSizes: drawn.sizes.map((s) => ({ sizeBytes: s * 512, percent: 1 })),
           offsetBytes: drawn.offset,
           sizeBytes: drawn.size,
@@ -152,7 +152,7 @@ describe('RequestStream', () => {
           timeBased: true,
           randSeed: drawn.seed,
           noRandomMap: drawn.noRandomMap,
-          distribution: { kind: drawn.kind as 'zipf', parameter: 0.7 },
+          distribution: { kind: drawn.kind, parameter: 0.7 },
         });
         let stream: RequestStream;
         try {
