@@ -24,11 +24,21 @@ export function presets(imagesFolder: string): Preset[] {
     firstLight(imagesFolder),
     sectorInBlock(imagesFolder),
     extendingWrite(imagesFolder),
-    modelDisk('model-hdd', 'Model: a hard disk', 'hdd', 'Seek and rotation, in the model\'s own time: run it, then the NVMe one, and compare the latencies.'),
-    modelDisk('model-nvme', 'Model: an NVMe drive', 'nvme', 'The same load on a drive with channels and no moving parts: depth helps here, and not there.'),
+    modelDisk(
+      'model-hdd',
+      'Model: a hard disk',
+      'hdd',
+      "Seek and rotation, in the model's own time: run it, then the NVMe one, and compare the latencies.",
+    ),
+    modelDisk(
+      'model-nvme',
+      'Model: an NVMe drive',
+      'nvme',
+      'The same load on a drive with channels and no moving parts: depth helps here, and not there.',
+    ),
     engineAlone(),
   ];
-} // prettier-ignore
+}
 
 function inImage(folder: string, name: string, change: Partial<Target>): Target {
   return {
@@ -56,8 +66,11 @@ function firstLight(folder: string): Preset {
     fileSizeBytes: 256 * MIB,
   });
   const reads = job('random reads', {
-    rw: 'randread', ioEngine: 'io_uring', ioDepth: 32, ...timed(10),
-  }); // prettier-ignore
+    rw: 'randread',
+    ioEngine: 'io_uring',
+    ioDepth: 32,
+    ...timed(10),
+  });
   return {
     id: 'first-light',
     title: 'First light',
@@ -93,8 +106,13 @@ function extendingWrite(folder: string): Preset {
     filePath: '/grows',
   });
   const writes = job('extending writes', {
-    ...sized(64 * KIB), rw: 'write', sizeBytes: 256 * MIB, ioEngine: 'libaio', ioDepth: 16, runtimeSeconds: 10,
-  }); // prettier-ignore
+    ...sized(64 * KIB),
+    rw: 'write',
+    sizeBytes: 256 * MIB,
+    ioEngine: 'libaio',
+    ioDepth: 16,
+    runtimeSeconds: 10,
+  });
   return {
     id: 'extending-write',
     title: 'Extending async write',

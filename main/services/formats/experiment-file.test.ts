@@ -187,7 +187,10 @@ const anyJob = fc.record<Job>({
   rwMixReadPercent: fc.integer({ min: 0, max: 100 }),
   blockSizes: fc.constantFrom(
     [{ sizeBytes: 4096, percent: 100 }],
-    [{ sizeBytes: 1000, percent: 33.5 }, { sizeBytes: 65536, percent: 66.5 }],
+    [
+      { sizeBytes: 1000, percent: 33.5 },
+      { sizeBytes: 65536, percent: 66.5 },
+    ],
   ),
   offsetBytes: fc.integer({ min: 0, max: 2 ** 40 }),
   sizeBytes: fc.option(fc.integer({ min: 0, max: 2 ** 40 })),
@@ -216,9 +219,11 @@ const anyJob = fc.record<Job>({
     { kind: 'zipf', parameter: 1.25 },
     { kind: 'normal', parameter: 12 },
   ),
-}); // prettier-ignore
+});
 export const anyExperiment = fc.record<Experiment>({
-  name: fc.string({ minLength: 1, maxLength: 40 }).filter((name) => name.trim() === name && !/[\r\n]/.test(name)),
+  name: fc
+    .string({ minLength: 1, maxLength: 40 })
+    .filter((name) => name.trim() === name && !/[\r\n]/.test(name)),
   target: fc.record({
     device: fc.constantFrom(
       { id: 'image-file', options: { path: '/some where/a: b#.img' } },
@@ -226,7 +231,10 @@ export const anyExperiment = fc.record<Experiment>({
       { id: 'model', options: { profile: 'hdd', readOnly: true, sizeMib: 64 } },
       { id: 'memory', options: {} },
     ),
-    fileSystem: fc.constantFrom({ id: 'auto', options: {} }, { id: 'ext2', options: { blockBytes: '4096', label: '4k' } }),
+    fileSystem: fc.constantFrom(
+      { id: 'auto', options: {} },
+      { id: 'ext2', options: { blockBytes: '4096', label: '4k' } },
+    ),
     filePath: fc.constantFrom(null, '/data', '/a b/- c'),
     fileSizeBytes: fc.option(fc.integer({ min: 0, max: 2 ** 40 })),
     create: fc.option(fc.record({ sizeBytes: fc.integer({ min: 0, max: 2 ** 40 }) })),
@@ -234,8 +242,11 @@ export const anyExperiment = fc.record<Experiment>({
   }),
   jobs: fc.array(anyJob, { minLength: 1, maxLength: 3 }),
   revision: fc.constantFrom('6.4', '2.6.31-pages'),
-  trace: fc.record({ level: fc.constantFrom('off', 'requests', 'full'), rowsMax: fc.nat(20_000_000) }),
-}) as fc.Arbitrary<Experiment>; // prettier-ignore
+  trace: fc.record({
+    level: fc.constantFrom('off', 'requests', 'full'),
+    rowsMax: fc.nat(20_000_000),
+  }),
+}) as fc.Arbitrary<Experiment>;
 
 describe('writing an experiment file', () => {
   it('is read back as the same experiment', () => {
@@ -281,19 +292,48 @@ describe('--set', () => {
 
 describe('quantities', () => {
   it.each([
-    ['4k', 4096], ['4K', 4096], ['4KiB', 4096], ['4kB', 4000], ['1.5g', 1.5 * 2 ** 30], ['512', 512], ['512 B', 512],
-    ['1MB', 1e6], ['2t', 2 ** 41], ['0', 0], ['', null], ['k', null], ['1.3', null], ['4x', null], ['-1', null], ['1ib', null],
-  ])('reads %j as %s bytes', (text, bytes) => { expect(parseSize(text)).toBe(bytes); }); // prettier-ignore
+    ['4k', 4096],
+    ['4K', 4096],
+    ['4KiB', 4096],
+    ['4kB', 4000],
+    ['1.5g', 1.5 * 2 ** 30],
+    ['512', 512],
+    ['512 B', 512],
+    ['1MB', 1e6],
+    ['2t', 2 ** 41],
+    ['0', 0],
+    ['', null],
+    ['k', null],
+    ['1.3', null],
+    ['4x', null],
+    ['-1', null],
+    ['1ib', null],
+  ])('reads %j as %s bytes', (text, bytes) => {
+    expect(parseSize(text)).toBe(bytes);
+  });
   // As fio 3.33 itself does: checked by running it.
-  it.each([['1m', 1048576], ['1mb', 1048576], ['1mib', 1e6], ['2ki', 2000], ['0x10', 16], ['4kx', null]])(
-    'reads %j as fio does: %s',
-    (text, bytes) => { expect(parseFioSize(text)).toBe(bytes); },
-  ); // prettier-ignore
-  it.each([['20', 20], ['20s', 20], ['500ms', 0.5], ['2m', 120], ['1h', 3600], ['90us', 9e-5], ['5 fortnights', null]])(
-    'reads %j as %s seconds',
-    (text, seconds) => { const read = parseSeconds(text);
-      expect(read === null ? null : Number(read.toFixed(9))).toBe(seconds); },
-  ); // prettier-ignore
+  it.each([
+    ['1m', 1048576],
+    ['1mb', 1048576],
+    ['1mib', 1e6],
+    ['2ki', 2000],
+    ['0x10', 16],
+    ['4kx', null],
+  ])('reads %j as fio does: %s', (text, bytes) => {
+    expect(parseFioSize(text)).toBe(bytes);
+  });
+  it.each([
+    ['20', 20],
+    ['20s', 20],
+    ['500ms', 0.5],
+    ['2m', 120],
+    ['1h', 3600],
+    ['90us', 9e-5],
+    ['5 fortnights', null],
+  ])('reads %j as %s seconds', (text, seconds) => {
+    const read = parseSeconds(text);
+    expect(read === null ? null : Number(read.toFixed(9))).toBe(seconds);
+  });
   it('writes sizes that read back', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 2 ** 46 }), (bytes) => {

@@ -73,30 +73,107 @@ const setTarget = (draft: Draft, change: Partial<Target>): void => {
 };
 
 export const TARGET_KEYS: readonly SectionKey[] = [
-  { key: 'image', form: 'path', help: 'The image file; for the device image-file. Without a slash it lies in the lab\'s data folder.',
-    read: (text, draft) => { setTarget(draft, { device: { ...draft.target.device, options: { ...draft.target.device.options, path: text } } }); } },
-  { key: 'device', form: 'id, or a map with id and options', help: 'image-file (the default), memory or model.',
-    read: (text, draft) => { setTarget(draft, { device: { id: text, options: text === draft.target.device.id ? draft.target.device.options : {} } }); } },
-  { key: 'filesystem', form: 'id, or a map with id and options', help: 'auto (the default: whatever the image holds), raw, ext2.',
-    read: (text, draft) => { setTarget(draft, { fileSystem: { id: text, options: {} } }); } },
-  { key: 'file', form: 'path', help: 'The file in the image; left out only with raw.',
-    read: (text, draft) => { setTarget(draft, { filePath: text }); } },
-  { key: 'file_size', form: 'size', help: 'The file is made, or laid out, to this size before the run.',
-    read: (text, draft) => { setTarget(draft, { fileSizeBytes: readSizeText(text) }); } },
-  { key: 'create', form: 'size, or none', help: 'Where there is no such image, make one of this size and format it. Never touches an existing file.',
-    read: (text, draft) => { setTarget(draft, { create: text.trim() === 'none' ? null : { sizeBytes: readSizeText(text) } }); } },
-  { key: 'consent_to_write', form: 'true or false', help: 'The run may change an image that the lab did not make.',
-    read: (text, draft) => { setTarget(draft, { consentToWrite: readFlag(text) }); } },
-]; // prettier-ignore
+  {
+    key: 'image',
+    form: 'path',
+    help: "The image file; for the device image-file. Without a slash it lies in the lab's data folder.",
+    read: (text, draft) => {
+      setTarget(draft, {
+        device: { ...draft.target.device, options: { ...draft.target.device.options, path: text } },
+      });
+    },
+  },
+  {
+    key: 'device',
+    form: 'id, or a map with id and options',
+    help: 'image-file (the default), memory or model.',
+    read: (text, draft) => {
+      setTarget(draft, {
+        device: {
+          id: text,
+          options: text === draft.target.device.id ? draft.target.device.options : {},
+        },
+      });
+    },
+  },
+  {
+    key: 'filesystem',
+    form: 'id, or a map with id and options',
+    help: 'auto (the default: whatever the image holds), raw, ext2.',
+    read: (text, draft) => {
+      setTarget(draft, { fileSystem: { id: text, options: {} } });
+    },
+  },
+  {
+    key: 'file',
+    form: 'path',
+    help: 'The file in the image; left out only with raw.',
+    read: (text, draft) => {
+      setTarget(draft, { filePath: text });
+    },
+  },
+  {
+    key: 'file_size',
+    form: 'size',
+    help: 'The file is made, or laid out, to this size before the run.',
+    read: (text, draft) => {
+      setTarget(draft, { fileSizeBytes: readSizeText(text) });
+    },
+  },
+  {
+    key: 'create',
+    form: 'size, or none',
+    help: 'Where there is no such image, make one of this size and format it. Never touches an existing file.',
+    read: (text, draft) => {
+      setTarget(draft, {
+        create: text.trim() === 'none' ? null : { sizeBytes: readSizeText(text) },
+      });
+    },
+  },
+  {
+    key: 'consent_to_write',
+    form: 'true or false',
+    help: 'The run may change an image that the lab did not make.',
+    read: (text, draft) => {
+      setTarget(draft, { consentToWrite: readFlag(text) });
+    },
+  },
+];
 
 export const HEAD_KEYS: readonly SectionKey[] = [
-  { key: 'name', form: 'text', help: 'Name of the experiment.', read: (text, draft) => { draft.name = text; } },
-  { key: 'revision', form: 'id', help: 'Revision of the direct-I/O core.', read: (text, draft) => { draft.revision = text; } },
-  { key: 'trace', form: TRACE_LEVELS.join(', '), help: 'What is kept: counters only, a row a request (the default), or every row.',
-    read: (text, draft) => { draft.trace = { ...draft.trace, level: readChoice(text, TRACE_LEVELS) }; } },
-  { key: 'trace_rows', form: 'whole number', help: 'The most rows that are kept.',
-    read: (text, draft) => { draft.trace = { ...draft.trace, rowsMax: readWhole(text) }; } },
-]; // prettier-ignore
+  {
+    key: 'name',
+    form: 'text',
+    help: 'Name of the experiment.',
+    read: (text, draft) => {
+      draft.name = text;
+    },
+  },
+  {
+    key: 'revision',
+    form: 'id',
+    help: 'Revision of the direct-I/O core.',
+    read: (text, draft) => {
+      draft.revision = text;
+    },
+  },
+  {
+    key: 'trace',
+    form: TRACE_LEVELS.join(', '),
+    help: 'What is kept: counters only, a row a request (the default), or every row.',
+    read: (text, draft) => {
+      draft.trace = { ...draft.trace, level: readChoice(text, TRACE_LEVELS) };
+    },
+  },
+  {
+    key: 'trace_rows',
+    form: 'whole number',
+    help: 'The most rows that are kept.',
+    read: (text, draft) => {
+      draft.trace = { ...draft.trace, rowsMax: readWhole(text) };
+    },
+  },
+];
 
 const HEAD_NAMES = [...HEAD_KEYS.map(({ key }) => key), 'target', 'job', 'jobs'];
 
@@ -126,10 +203,14 @@ class Reading {
     const document = parseDocument(text, { lineCounter: this.lines, strict: true });
     for (const error of [...document.errors, ...document.warnings]) {
       const [first = error.message] = error.message.split('\n');
-      this.add('job.bad-yaml', first.replace(/ at line.*$/, ''), error.linePos?.[0].line ?? null,
-        'The file is YAML: keys, a colon, a value; lists with dashes.');
-    } // prettier-ignore
-    if (document.errors.length === 0) this.readHead(document.contents as Node | null);
+      this.add(
+        'job.bad-yaml',
+        first.replace(/ at line.*$/, ''),
+        error.linePos?.[0].line ?? null,
+        'The file is YAML: keys, a colon, a value; lists with dashes.',
+      );
+    }
+    if (document.errors.length === 0) this.readHead(document.contents);
   }
 
   result(): ParsedText {
@@ -254,9 +335,10 @@ class Reading {
       const key = keyOf(pair);
       const known = jobKey(key);
       if (known === undefined) this.unknown(key, names, 'a job', pair);
-      else this.attempt(pair, () => {
-        job = known.read(this.textOf(pair, key === 'bs'), job);
-      }); // prettier-ignore
+      else
+        this.attempt(pair, () => {
+          job = known.read(this.textOf(pair, key === 'bs'), job);
+        });
     }
     this.jobLines.push(this.lineOf(node) ?? 1);
     this.draft.jobs.push(job);
@@ -271,9 +353,10 @@ class Reading {
     const key = keyOf(pair);
     const known = keys.find((candidate) => candidate.key === key);
     if (known === undefined) this.unknown(key, names, what, pair);
-    else this.attempt(pair, () => {
-      known.read(this.textOf(pair, false), this.draft);
-    }); // prettier-ignore
+    else
+      this.attempt(pair, () => {
+        known.read(this.textOf(pair, false), this.draft);
+      });
   }
 
   private attempt(pair: Pair, action: () => void): void {
@@ -281,26 +364,32 @@ class Reading {
       action();
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
-      const value = isScalar(pair.value) ? ` is ${JSON.stringify(pair.value.value)}, expected` : ' is not';
-      this.add('job.bad-value', `${keyOf(pair)}${value} ${error.message}`, this.lineOf((pair.value ?? pair.key) as Node), `${keyOf(pair)} wants ${error.message}.`);
-    } // prettier-ignore
+      const value = isScalar(pair.value)
+        ? ` is ${JSON.stringify(pair.value.value)}, expected`
+        : ' is not';
+      this.add(
+        'job.bad-value',
+        `${keyOf(pair)}${value} ${error.message}`,
+        this.lineOf((pair.value ?? pair.key) as Node),
+        `${keyOf(pair)} wants ${error.message}.`,
+      );
+    }
   }
 
   /** A scalar as text; for block sizes also a list of {size, percent}. */
   private textOf(pair: Pair, allowsList: boolean): string {
     const value = pair.value as Node | null;
-    if (isScalar(value) && value.value !== null) return typeof value.value === 'string' ? value.value : value.source ?? String(value.value);
+    const text = scalarText(value);
+    if (text !== null) return text;
     if (!allowsList || !isSeq(value)) throw new BadValue('a plain value');
     return value.items
       .map((item) => {
-        if (!isMap(item)) throw new BadValue('a list of { size, percent }');
-        const size = item.get('size');
-        const percent = item.get('percent');
-        if (size === undefined) throw new BadValue('a list of { size, percent }');
-        return `${String(size)}/${percent === undefined ? '' : String(percent)}`;
+        const size = isMap(item) ? scalarText(item.get('size', true)) : null;
+        if (!isMap(item) || size === null) throw new BadValue('a list of { size, percent }');
+        return `${size}/${scalarText(item.get('percent', true)) ?? ''}`;
       })
       .join(':');
-  } // prettier-ignore
+  }
 
   private unknown(key: string, names: readonly string[], what: string, pair: Pair): void {
     const nearest = nearestWord(key, names);
@@ -343,7 +432,7 @@ class Reading {
 /** The value that an option wants: choices are text, also '4k' for '4096'; amounts of bytes may have a suffix. */
 function optionValue(field: OptionField | undefined, node: Scalar): OptionValue {
   const value = node.value as OptionValue;
-  const text = typeof value === 'string' ? value : (node.source ?? String(value));
+  const text = scalarText(node) ?? '';
   const size = parseSize(text);
   switch (field?.type) {
     case 'choice':
@@ -355,6 +444,13 @@ function optionValue(field: OptionField | undefined, node: Scalar): OptionValue 
     default:
       return typeof value === 'string' && node.type === 'PLAIN' ? (size ?? value) : value;
   }
+}
+
+/** A plain value as it was written; null where the node is none, or empty. */
+function scalarText(node: unknown): string | null {
+  if (!isScalar(node) || node.value === null) return null;
+  if (typeof node.value === 'string') return node.value;
+  return node.source ?? JSON.stringify(node.value);
 }
 
 const keyOf = (pair: Pair): string => String(isScalar(pair.key) ? pair.key.value : pair.key);
@@ -369,7 +465,8 @@ export function writeExperimentFile(experiment: Experiment): string {
   const { path, ...deviceOptions } = target.device.options;
   const isImage = target.device.id === DEFAULT_TARGET.device.id;
   const device = isImage ? deviceOptions : target.device.options;
-  if (!isImage || Object.keys(device).length > 0) lines.push(...moduleLines('device', target.device.id, device));
+  if (!isImage || Object.keys(device).length > 0)
+    lines.push(...moduleLines('device', target.device.id, device));
   if (isImage && typeof path === 'string') lines.push(`  image: ${scalar(path)}`);
   lines.push(...moduleLines('filesystem', target.fileSystem.id, target.fileSystem.options));
   if (target.filePath !== null) lines.push(`  file: ${scalar(target.filePath)}`);
@@ -389,7 +486,7 @@ export function writeExperimentFile(experiment: Experiment): string {
     }
   }
   return `${lines.join('\n')}\n`;
-} // prettier-ignore
+}
 
 function moduleLines(
   key: string,
@@ -428,19 +525,31 @@ export function setExperimentValue(experiment: Experiment, key: string, value: s
   const last = path[path.length - 1] ?? '';
   const known = jobKey(last);
   if (path[0] === 'jobs' && path.length === 3) {
-    if (known === undefined) throw unknownSetting(last, JOB_KEYS.map((entry) => entry.key));
+    if (known === undefined)
+      throw unknownSetting(
+        last,
+        JOB_KEYS.map((entry) => entry.key),
+      );
     const index = draft.jobs.findIndex((job, at) => job.name === path[1] || String(at) === path[1]);
-    if (index < 0) throw new BadValue(`a job there is: ${draft.jobs.map((job) => job.name).join(', ')}`);
+    if (index < 0)
+      throw new BadValue(`a job there is: ${draft.jobs.map((job) => job.name).join(', ')}`);
     draft.jobs[index] = known.read(value, draft.jobs[index] as Job);
     return draft;
   }
   const isTarget = path[0] === 'target' && path.length === 2;
-  const section = [...(isTarget ? [] : HEAD_KEYS), ...TARGET_KEYS].find((entry) => entry.key === last);
+  const section = [...(isTarget ? [] : HEAD_KEYS), ...TARGET_KEYS].find(
+    (entry) => entry.key === last,
+  );
   if (section !== undefined && (path.length === 1 || isTarget)) section.read(value, draft);
-  else if (known !== undefined && path.length === 1) draft.jobs = draft.jobs.map((job) => known.read(value, job));
-  else throw unknownSetting(key, [...HEAD_KEYS, ...TARGET_KEYS, ...JOB_KEYS].map((entry) => entry.key));
+  else if (known !== undefined && path.length === 1)
+    draft.jobs = draft.jobs.map((job) => known.read(value, job));
+  else
+    throw unknownSetting(
+      key,
+      [...HEAD_KEYS, ...TARGET_KEYS, ...JOB_KEYS].map((entry) => entry.key),
+    );
   return draft;
-} // prettier-ignore
+}
 
 function unknownSetting(key: string, names: readonly string[]): BadValue {
   const nearest = nearestWord(key, names);

@@ -104,63 +104,207 @@ const ENGINES: Readonly<Record<string, Job['ioEngine']>> = {
 };
 
 export const FIO_KEYS: readonly FioKey[] = [
-  { names: ['name'], read: (value, state) => { set(state, { name: value }); } },
-  { names: ['filename'], read: (value, state) => {
-    if (/[^\\]:/.test(value)) throw new BadValue('one file: an experiment has one image');
-    state.filename = value.replaceAll('\\:', ':');
-  } },
-  { names: ['directory'], read: (value, state) => { state.directory = value; } },
-  { names: ['size'], read: (value, state) => {
-    if (/%$|z$/.test(value)) throw new BadValue('a size in bytes');
-    set(state, { sizeBytes: fioSize(value) });
-  } },
-  { names: ['io_size', 'io_limit'], read: (value, state) => { set(state, { ioSizeBytes: fioSize(value) }); } },
-  { names: ['offset', 'fileoffset'], read: (value, state) => { set(state, { offsetBytes: fioSize(value) }); } },
-  { names: ['rw', 'readwrite'], read: (value, state) => {
-    const [pattern = '', modifier] = value.split(':');
-    const name = pattern === 'readwrite' ? 'rw' : pattern;
-    if (modifier !== undefined) state.notes.push(`rw=${value}: the part after the colon is not honoured`);
-    set(state, { rw: readChoice(name, RW_PATTERNS) });
-  } },
-  { names: ['rwmixread'], read: (value, state) => { set(state, { rwMixReadPercent: readWhole(value) }); } },
-  { names: ['rwmixwrite'], read: (value, state) => { set(state, { rwMixReadPercent: 100 - readWhole(value) }); } },
-  { names: ['bs', 'blocksize'], read: (value, state) => {
-    set(state, { blockSizes: [{ sizeBytes: fioSize(forDirection(value, state)), percent: 100 }] });
-  } },
-  { names: ['bssplit'], read: (value, state) => { set(state, { blockSizes: readShares(forDirection(value, state), fioSize) }); } },
-  { names: ['ioengine'], read: (value, state) => {
-    const engine = ENGINES[value];
-    if (engine === undefined) throw new BadValue(`one of ${Object.keys(ENGINES).join(', ')}`);
-    if (engine !== value && !SYNC_ENGINES.includes(value)) state.notes.push(`ioengine=${value} runs as ${engine}`);
-    set(state, { ioEngine: engine });
-  } },
-  { names: ['iodepth'], read: (value, state) => { set(state, { ioDepth: readWhole(value) }); } },
-  { names: ['iodepth_batch', 'iodepth_batch_submit'], read: (value, state) => { set(state, { submitBatch: readWhole(value) }); } },
-  { names: ['numjobs'], read: (value, state) => { set(state, { numJobs: readWhole(value) }); } },
-  { names: ['direct'], isFlag: true, read: (value, state) => { set(state, { direct: fioFlag(value) }); } },
-  { names: ['buffered'], isFlag: true, read: (value, state) => { set(state, { direct: !fioFlag(value) }); } },
-  { names: ['sync'], isFlag: true, read: (value, state) => {
-    const word = value === '0' ? 'none' : value === '1' ? 'sync' : value;
-    set(state, { sync: readChoice(word, ['none', 'dsync', 'sync'] as const) });
-  } },
-  { names: ['nowait'], isFlag: true, read: (value, state) => { set(state, { nowait: fioFlag(value) }); } },
-  { names: ['fsync'], read: (value, state) => { set(state, { fsyncEvery: readWhole(value) }); } },
-  { names: ['end_fsync'], isFlag: true, read: (value, state) => { set(state, { endFsync: fioFlag(value) }); } },
-  { names: ['runtime', 'timeout'], read: (value, state) => { set(state, { runtimeSeconds: fioSeconds(value) }); } },
-  { names: ['time_based'], isFlag: true, read: (value, state) => { set(state, { timeBased: fioFlag(value) }); } },
-  { names: ['ramp_time'], read: (value, state) => { set(state, { rampSeconds: fioSeconds(value) }); } },
-  { names: ['randseed'], read: (value, state) => { set(state, { randSeed: readWhole(value) % 2 ** 32 }); } },
-  { names: ['norandommap'], isFlag: true, read: (value, state) => { set(state, { noRandomMap: fioFlag(value) }); } },
-  { names: ['random_distribution'], read: (value, state) => {
-    const [kindText = '', parameter] = value.split(':');
-    const kind = readChoice(kindText, ['random', 'zipf', 'pareto', 'normal'] as const);
-    const number = parameter === undefined ? DEFAULT_PARAMETERS[kind] : Number(parameter);
-    if (!Number.isFinite(number)) throw new BadValue('a distribution such as zipf:1.2');
-    set(state, { distribution: { kind, parameter: number } });
-  } },
+  {
+    names: ['name'],
+    read: (value, state) => {
+      set(state, { name: value });
+    },
+  },
+  {
+    names: ['filename'],
+    read: (value, state) => {
+      if (/[^\\]:/.test(value)) throw new BadValue('one file: an experiment has one image');
+      state.filename = value.replaceAll('\\:', ':');
+    },
+  },
+  {
+    names: ['directory'],
+    read: (value, state) => {
+      state.directory = value;
+    },
+  },
+  {
+    names: ['size'],
+    read: (value, state) => {
+      if (/%$|z$/.test(value)) throw new BadValue('a size in bytes');
+      set(state, { sizeBytes: fioSize(value) });
+    },
+  },
+  {
+    names: ['io_size', 'io_limit'],
+    read: (value, state) => {
+      set(state, { ioSizeBytes: fioSize(value) });
+    },
+  },
+  {
+    names: ['offset', 'fileoffset'],
+    read: (value, state) => {
+      set(state, { offsetBytes: fioSize(value) });
+    },
+  },
+  {
+    names: ['rw', 'readwrite'],
+    read: (value, state) => {
+      const [pattern = '', modifier] = value.split(':');
+      const name = pattern === 'readwrite' ? 'rw' : pattern;
+      if (modifier !== undefined)
+        state.notes.push(`rw=${value}: the part after the colon is not honoured`);
+      set(state, { rw: readChoice(name, RW_PATTERNS) });
+    },
+  },
+  {
+    names: ['rwmixread'],
+    read: (value, state) => {
+      set(state, { rwMixReadPercent: readWhole(value) });
+    },
+  },
+  {
+    names: ['rwmixwrite'],
+    read: (value, state) => {
+      set(state, { rwMixReadPercent: 100 - readWhole(value) });
+    },
+  },
+  {
+    names: ['bs', 'blocksize'],
+    read: (value, state) => {
+      set(state, {
+        blockSizes: [{ sizeBytes: fioSize(forDirection(value, state)), percent: 100 }],
+      });
+    },
+  },
+  {
+    names: ['bssplit'],
+    read: (value, state) => {
+      set(state, { blockSizes: readShares(forDirection(value, state), fioSize) });
+    },
+  },
+  {
+    names: ['ioengine'],
+    read: (value, state) => {
+      const engine = ENGINES[value];
+      if (engine === undefined) throw new BadValue(`one of ${Object.keys(ENGINES).join(', ')}`);
+      if (engine !== value && !SYNC_ENGINES.includes(value))
+        state.notes.push(`ioengine=${value} runs as ${engine}`);
+      set(state, { ioEngine: engine });
+    },
+  },
+  {
+    names: ['iodepth'],
+    read: (value, state) => {
+      set(state, { ioDepth: readWhole(value) });
+    },
+  },
+  {
+    names: ['iodepth_batch', 'iodepth_batch_submit'],
+    read: (value, state) => {
+      set(state, { submitBatch: readWhole(value) });
+    },
+  },
+  {
+    names: ['numjobs'],
+    read: (value, state) => {
+      set(state, { numJobs: readWhole(value) });
+    },
+  },
+  {
+    names: ['direct'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { direct: fioFlag(value) });
+    },
+  },
+  {
+    names: ['buffered'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { direct: !fioFlag(value) });
+    },
+  },
+  {
+    names: ['sync'],
+    isFlag: true,
+    read: (value, state) => {
+      const word = value === '0' ? 'none' : value === '1' ? 'sync' : value;
+      set(state, { sync: readChoice(word, ['none', 'dsync', 'sync'] as const) });
+    },
+  },
+  {
+    names: ['nowait'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { nowait: fioFlag(value) });
+    },
+  },
+  {
+    names: ['fsync'],
+    read: (value, state) => {
+      set(state, { fsyncEvery: readWhole(value) });
+    },
+  },
+  {
+    names: ['end_fsync'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { endFsync: fioFlag(value) });
+    },
+  },
+  {
+    names: ['runtime', 'timeout'],
+    read: (value, state) => {
+      set(state, { runtimeSeconds: fioSeconds(value) });
+    },
+  },
+  {
+    names: ['time_based'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { timeBased: fioFlag(value) });
+    },
+  },
+  {
+    names: ['ramp_time'],
+    read: (value, state) => {
+      set(state, { rampSeconds: fioSeconds(value) });
+    },
+  },
+  {
+    names: ['randseed'],
+    read: (value, state) => {
+      set(state, { randSeed: readWhole(value) % 2 ** 32 });
+    },
+  },
+  {
+    names: ['norandommap'],
+    isFlag: true,
+    read: (value, state) => {
+      set(state, { noRandomMap: fioFlag(value) });
+    },
+  },
+  {
+    names: ['random_distribution'],
+    read: (value, state) => {
+      const [kindText = '', parameter] = value.split(':');
+      const kind = readChoice(kindText, ['random', 'zipf', 'pareto', 'normal'] as const);
+      const number = parameter === undefined ? DEFAULT_PARAMETERS[kind] : Number(parameter);
+      if (!Number.isFinite(number)) throw new BadValue('a distribution such as zipf:1.2');
+      set(state, { distribution: { kind, parameter: number } });
+    },
+  },
   // Said and done: what it asks for is what a run is like anyway.
-  { names: ['group_reporting', 'thread', 'description', 'disk_util', 'clat_percentiles', 'lat_percentiles', 'group_reporting'], isFlag: true, read: () => undefined },
-]; // prettier-ignore
+  {
+    names: [
+      'group_reporting',
+      'thread',
+      'description',
+      'disk_util',
+      'clat_percentiles',
+      'lat_percentiles',
+      'group_reporting',
+    ],
+    isFlag: true,
+    read: () => undefined,
+  },
+];
 
 /** fio's own defaults, where they differ from ours. */
 const FIO_DEFAULT_JOB: Job = { ...DEFAULT_JOB, rw: 'read', ioEngine: 'sync', direct: false };
@@ -199,20 +343,39 @@ class Reading {
       return section;
     }
     if (/^include\b/.test(text)) {
-      this.add('fio.include', 'include is not supported: a job is one file here', line, 'Put the included lines into this file.');
+      this.add(
+        'fio.include',
+        'include is not supported: a job is one file here',
+        line,
+        'Put the included lines into this file.',
+      );
       return current;
     }
     const [key = '', ...rest] = text.split('=');
-    const setting = { key: key.trim(), value: rest.join('=').replace(/\s[;#].*$/, '').trim(), line };
-    if (current === null) this.add('fio.no-section', `${setting.key} stands before any section`, line, 'Begin with [global] or [a job].');
+    const setting = {
+      key: key.trim(),
+      value: rest
+        .join('=')
+        .replace(/\s[;#].*$/, '')
+        .trim(),
+      line,
+    };
+    if (current === null)
+      this.add(
+        'fio.no-section',
+        `${setting.key} stands before any section`,
+        line,
+        'Begin with [global] or [a job].',
+      );
     else current.settings.push(rest.length === 0 ? { ...setting, value: '\0' } : setting);
     return current;
-  } // prettier-ignore
+  }
 
   result(): ParsedText {
     const globals: Setting[] = [];
     const globalOwn: Setting[] = [...this.head];
-    const jobs: { readonly state: FioJob; readonly section: Section; readonly own: Setting[] }[] = [];
+    const jobs: { readonly state: FioJob; readonly section: Section; readonly own: Setting[] }[] =
+      [];
     for (const section of this.sections) {
       if (section.name === 'global') {
         globals.push(...section.settings);
@@ -223,13 +386,26 @@ class Reading {
       jobs.push({ state, section, own: [...section.own] });
     }
     if (jobs.length === 0 && this.problems.length === 0) {
-      this.add('job.none', 'the file has no job', null, 'A job is a section: [name], then its keys.');
+      this.add(
+        'job.none',
+        'the file has no job',
+        null,
+        'A job is a section: [name], then its keys.',
+      );
     }
     const experiment = this.problems.length === 0 ? this.assemble(jobs, globalOwn) : null;
-    if (experiment !== null) this.checkSchema(experiment, jobs.map(({ section }) => section.line));
+    if (experiment !== null)
+      this.checkSchema(
+        experiment,
+        jobs.map(({ section }) => section.line),
+      );
     const isGood = this.problems.length === 0;
-    return { experiment: isGood ? experiment : null, problems: this.problems, notes: [...new Set(this.notes)] };
-  } // prettier-ignore
+    return {
+      experiment: isGood ? experiment : null,
+      problems: this.problems,
+      notes: [...new Set(this.notes)],
+    };
+  }
 
   private readJob(section: Section, globals: readonly Setting[]): FioJob {
     const state: FioJob = {
@@ -241,12 +417,15 @@ class Reading {
     // The pattern first: values for each direction depend on it.
     const settings = [...globals, ...section.settings];
     const isPattern = ({ key }: Setting): boolean => key === 'rw' || key === 'readwrite';
-    for (const setting of [...settings.filter(isPattern), ...settings.filter((one) => !isPattern(one))]) {
+    for (const setting of [
+      ...settings.filter(isPattern),
+      ...settings.filter((one) => !isPattern(one)),
+    ]) {
       this.readSetting(setting, state);
     }
     this.notes.push(...state.notes.map((note) => `job ${state.job.name}: ${note}.`));
     return state;
-  } // prettier-ignore
+  }
 
   private readSetting(setting: Setting, state: FioJob): void {
     const { key, line } = setting;
@@ -264,8 +443,13 @@ class Reading {
       known.read(isBare ? '1' : setting.value, state);
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
-      this.add('job.bad-value', `${key}=${isBare ? '' : setting.value}: expected ${error.message}`, line, `${key} wants ${error.message}.`);
-    } // prettier-ignore
+      this.add(
+        'job.bad-value',
+        `${key}=${isBare ? '' : setting.value}: expected ${error.message}`,
+        line,
+        `${key} wants ${error.message}.`,
+      );
+    }
   }
 
   /** Named, never silently dropped; a slip of a known key is a problem. */
@@ -274,12 +458,17 @@ class Reading {
     const nearest = nearestWord(key, names);
     const isSlip = nearest !== null && !/^[a-z0-9_]+$/.test(key);
     if (isSlip || key === '') {
-      this.add('job.unknown-key', `${key === '' ? 'a line' : key} is not a key`, line, nearest === null ? 'A line is key=value.' : `Did you mean ${nearest}?`);
+      this.add(
+        'job.unknown-key',
+        `${key === '' ? 'a line' : key} is not a key`,
+        line,
+        nearest === null ? 'A line is key=value.' : `Did you mean ${nearest}?`,
+      );
       return;
     }
     const guess = nearest === null ? '' : ` (a slip of ${nearest}?)`;
     this.notes.push(`line ${String(line)}: ${key} is not honoured${guess}.`);
-  } // prettier-ignore
+  }
 
   private assemble(
     jobs: readonly { readonly state: FioJob; readonly section: Section; readonly own: Setting[] }[],
@@ -287,11 +476,17 @@ class Reading {
   ): Experiment {
     const files = new Set(jobs.map(({ state, section }) => fileOf(state, section)));
     if (files.size > 1) {
-      this.add('fio.several-files', `the jobs use ${String(files.size)} files: ${[...files].join(', ')}`, null,
-        'An experiment has one image: give all jobs the same filename, or make a file of each.');
+      this.add(
+        'fio.several-files',
+        `the jobs use ${String(files.size)} files: ${[...files].join(', ')}`,
+        null,
+        'An experiment has one image: give all jobs the same filename, or make a file of each.',
+      );
     }
     const [path = 'job.img'] = files;
-    const ends = jobs.map(({ state: { job } }) => (job.sizeBytes === null ? null : job.offsetBytes + job.sizeBytes));
+    const ends = jobs.map(({ state: { job } }) =>
+      job.sizeBytes === null ? null : job.offsetBytes + job.sizeBytes,
+    );
     const known = ends.filter((end) => end !== null);
     const target: Target = {
       ...DEFAULT_TARGET,
@@ -300,7 +495,10 @@ class Reading {
       create: known.length === 0 ? null : { sizeBytes: Math.max(...known) },
     };
     let experiment: Experiment = {
-      name: jobs.map(({ state }) => state.job.name).join(', ').slice(0, 200),
+      name: jobs
+        .map(({ state }) => state.job.name)
+        .join(', ')
+        .slice(0, 200),
       target,
       jobs: jobs.map(({ state }) => state.job),
       revision: '6.4',
@@ -310,20 +508,29 @@ class Reading {
     jobs.forEach(({ own }, index) => {
       for (const setting of own) {
         const isJobKey = JOB_KEYS.some(({ key }) => key === setting.key);
-        experiment = this.applyOwn(experiment, isJobKey ? `jobs.${String(index)}.${setting.key}` : setting.key, setting);
+        experiment = this.applyOwn(
+          experiment,
+          isJobKey ? `jobs.${String(index)}.${setting.key}` : setting.key,
+          setting,
+        );
       }
     });
     return experiment;
-  } // prettier-ignore
+  }
 
   private applyOwn(experiment: Experiment, key: string, setting: Setting): Experiment {
     try {
       return setExperimentValue(experiment, key, setting.value);
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
-      this.add('job.bad-value', `diolab ${setting.key} = ${setting.value}: expected ${error.message}`, setting.line, 'See docs/EXPERIMENT-FILE.md for the keys.');
+      this.add(
+        'job.bad-value',
+        `diolab ${setting.key} = ${setting.value}: expected ${error.message}`,
+        setting.line,
+        'See docs/EXPERIMENT-FILE.md for the keys.',
+      );
       return experiment;
-    } // prettier-ignore
+    }
   }
 
   private checkSchema(experiment: Experiment, lines: readonly number[]): void {
@@ -332,9 +539,14 @@ class Reading {
     for (const issue of checked.error.issues) {
       const [section, index] = issue.path;
       const line = section === 'jobs' && typeof index === 'number' ? (lines[index] ?? null) : null;
-      this.add('job.out-of-range', `${issue.path.join('.')}: ${issue.message}`, line, 'See the ranges in docs/EXPERIMENT-FILE.md.');
+      this.add(
+        'job.out-of-range',
+        `${issue.path.join('.')}: ${issue.message}`,
+        line,
+        'See the ranges in docs/EXPERIMENT-FILE.md.',
+      );
     }
-  } // prettier-ignore
+  }
 
   private add(code: string, message: string, line: number | null, hint: string): void {
     const where = line === null ? {} : { where: `line ${String(line)}` };
@@ -358,7 +570,10 @@ const FIO_ENGINE_NAMES: Readonly<Record<Job['ioEngine'], string>> = {
 };
 
 /** A fio job file of the experiment; notes say what fio has no word for (it stands in comments that we read back). */
-export function writeFioJob(experiment: Experiment): { readonly text: string; readonly notes: string[] } {
+export function writeFioJob(experiment: Experiment): {
+  readonly text: string;
+  readonly notes: string[];
+} {
   const { target } = experiment;
   const notes: string[] = [];
   const lines: string[] = [];
@@ -376,18 +591,24 @@ export function writeFioJob(experiment: Experiment): { readonly text: string; re
     notes.push(`fio has no device ${target.device.id}: it would run on a file.`);
   }
   own('target.filesystem', target.fileSystem.id);
-  if (target.fileSystem.id !== 'raw') notes.push('fio knows nothing of the file system inside the image: it would write over it.');
-  if (Object.keys(target.fileSystem.options).length > 0) notes.push('Options of the file system are left out.');
+  if (target.fileSystem.id !== 'raw')
+    notes.push('fio knows nothing of the file system inside the image: it would write over it.');
+  if (Object.keys(target.fileSystem.options).length > 0)
+    notes.push('Options of the file system are left out.');
   const deviceOptions = Object.keys(target.device.options).filter((key) => key !== 'path');
   if (deviceOptions.length > 0) notes.push('Options of the device are left out.');
   if (target.filePath !== null) own('target.file', target.filePath);
   if (target.fileSizeBytes !== null) own('target.file_size', writeSize(target.fileSizeBytes));
   own('target.create', target.create === null ? 'none' : writeSize(target.create.sizeBytes));
   if (target.consentToWrite) own('target.consent_to_write', 'true');
-  lines.push('', '[global]', `filename=${typeof path === 'string' ? path.replaceAll(':', '\\:') : 'job.img'}`);
+  lines.push(
+    '',
+    '[global]',
+    `filename=${typeof path === 'string' ? path.replaceAll(':', '\\:') : 'job.img'}`,
+  );
   for (const job of experiment.jobs) lines.push('', ...jobLines(job, notes));
   return { text: `${lines.join('\n')}\n`, notes: [...new Set(notes)] };
-} // prettier-ignore
+}
 
 function jobLines(job: Job, notes: string[]): string[] {
   const lines = [`[${job.name.replaceAll(/[[\]\n]/g, '_')}]`];

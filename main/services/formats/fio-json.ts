@@ -33,11 +33,13 @@ export function formatFioResult(result: RunResult): Json {
     timestamp_ms: endedAtUnixMs,
     time: new Date(endedAtUnixMs).toUTCString(),
     'global options': { filename: imageOf(result) },
-    jobs: result.jobs.map((job, index) => jobJson(result, job, result.experiment.jobs[index] as Job, index)),
+    jobs: result.jobs.map((job, index) =>
+      jobJson(result, job, result.experiment.jobs[index] as Job, index),
+    ),
     disk_util: diskUtil(result),
     diolab: result,
   };
-} // prettier-ignore
+}
 
 function imageOf(result: RunResult): string {
   const { device } = result.experiment.target;
@@ -78,17 +80,39 @@ function jobJson(result: RunResult, job: JobResult, asked: Job, index: number): 
 }
 
 const NO_LATENCY: LatencySummary = {
-  count: 0, minNs: 0, maxNs: 0, meanNs: 0, stddevNs: 0, percentilesNs: {}, bins: [],
-}; // prettier-ignore
+  count: 0,
+  minNs: 0,
+  maxNs: 0,
+  meanNs: 0,
+  stddevNs: 0,
+  percentilesNs: {},
+  bins: [],
+};
 const NO_DIRECTION: DirectionResult = {
-  totalIos: 0, shortIos: 0, bytes: 0, runtimeNs: 0, iops: 0, bytesPerSecond: 0,
-  slat: NO_LATENCY, clat: NO_LATENCY, lat: NO_LATENCY,
-}; // prettier-ignore
+  totalIos: 0,
+  shortIos: 0,
+  bytes: 0,
+  runtimeNs: 0,
+  iops: 0,
+  bytesPerSecond: 0,
+  slat: NO_LATENCY,
+  clat: NO_LATENCY,
+  lat: NO_LATENCY,
+};
 
 /** fio's `error` is an errno number; ours are names. The first is named. */
 const ERRNO_NUMBERS: Readonly<Record<string, number>> = {
-  EIO: 5, EAGAIN: 11, ENOMEM: 12, EFAULT: 14, EINVAL: 22, EFBIG: 27, ENOSPC: 28, EROFS: 30, EOPNOTSUPP: 95, ECANCELED: 125,
-}; // prettier-ignore
+  EIO: 5,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EFAULT: 14,
+  EINVAL: 22,
+  EFBIG: 27,
+  ENOSPC: 28,
+  EROFS: 30,
+  EOPNOTSUPP: 95,
+  ECANCELED: 125,
+};
 function errorNumber(job: JobResult): number {
   const [name] = Object.keys(job.errors);
   return name === undefined ? 0 : (ERRNO_NUMBERS[name] ?? 5);
@@ -124,8 +148,14 @@ function directionJson(
   kind: 'read' | 'write',
 ): Json {
   const isIdle = direction.totalIos === 0;
-  const bandwidths = isIdle ? [] : series.map((point) => (kind === 'read' ? point.readBytesPerSecond : point.writeBytesPerSecond) / 1024);
-  const rates = isIdle ? [] : series.map((point) => (kind === 'read' ? point.readIops : point.writeIops));
+  const bandwidths = isIdle
+    ? []
+    : series.map(
+        (point) => (kind === 'read' ? point.readBytesPerSecond : point.writeBytesPerSecond) / 1024,
+      );
+  const rates = isIdle
+    ? []
+    : series.map((point) => (kind === 'read' ? point.readIops : point.writeIops));
   const bandwidth = spread(bandwidths);
   const iops = spread(rates);
   return {
@@ -153,7 +183,7 @@ function directionJson(
     iops_stddev: iops.stddev,
     iops_samples: rates.length,
   };
-} // prettier-ignore
+}
 
 function latencyJson(latency: LatencySummary, hasBins: boolean): Json {
   const { minNs, maxNs, meanNs, stddevNs, count } = latency;
@@ -164,7 +194,12 @@ function latencyJson(latency: LatencySummary, hasBins: boolean): Json {
   return json;
 }
 
-function spread(values: readonly number[]): { min: number; max: number; mean: number; stddev: number } {
+function spread(values: readonly number[]): {
+  min: number;
+  max: number;
+  mean: number;
+  stddev: number;
+} {
   if (values.length === 0) return { min: 0, max: 0, mean: 0, stddev: 0 };
   let min = Infinity;
   let max = 0;
@@ -177,7 +212,7 @@ function spread(values: readonly number[]): { min: number; max: number; mean: nu
   const mean = sum / values.length;
   const squares = values.reduce((total, value) => total + (value - mean) ** 2, 0);
   return { min, max, mean, stddev: Math.sqrt(squares / values.length) };
-} // prettier-ignore
+}
 
 /** All requests run at the depth that the job keeps: the shares of fio's table, in percent. */
 function depthLevels(depthGot: number, asked: Job): Json {
@@ -221,5 +256,17 @@ function diskUtil(result: RunResult): Json[] {
   const { reads, writes, merges } = result.device;
   if (deviceName === null) return [];
   // Ours: requests of the engine to the image. The host's own counters are in diolab.host.
-  return [{ name: deviceName, read_ios: reads, write_ios: writes, read_merges: merges, write_merges: 0, read_ticks: 0, write_ticks: 0, in_queue: 0, util: 0 }];
-} // prettier-ignore
+  return [
+    {
+      name: deviceName,
+      read_ios: reads,
+      write_ios: writes,
+      read_merges: merges,
+      write_merges: 0,
+      read_ticks: 0,
+      write_ticks: 0,
+      in_queue: 0,
+      util: 0,
+    },
+  ];
+}

@@ -172,41 +172,89 @@ const IO_ENGINES = ['sync', 'threads', 'libaio', 'io_uring'] as const;
 const SYNCS = ['none', 'dsync', 'sync'] as const;
 
 export const JOB_KEYS: readonly JobKey[] = [
-  { key: 'name', form: 'text', help: 'Name of the job.',
-    read: (text, job) => ({ ...job, name: text }), write: (job) => job.name },
-  { key: 'rw', form: RW_PATTERNS.join(', '), help: 'Reads, writes or both; in order or at random.',
-    read: (text, job) => ({ ...job, rw: readChoice(text, RW_PATTERNS) }), write: (job) => job.rw },
+  {
+    key: 'name',
+    form: 'text',
+    help: 'Name of the job.',
+    read: (text, job) => ({ ...job, name: text }),
+    write: (job) => job.name,
+  },
+  {
+    key: 'rw',
+    form: RW_PATTERNS.join(', '),
+    help: 'Reads, writes or both; in order or at random.',
+    read: (text, job) => ({ ...job, rw: readChoice(text, RW_PATTERNS) }),
+    write: (job) => job.rw,
+  },
   whole('rwmixread', 'rwMixReadPercent', 'Percent of reads of rw and randrw.'),
-  { key: 'bs', form: 'size, or size/percent:size/percent', help: 'Block size, or several with their shares.',
-    read: (text, job) => ({ ...job, blockSizes: readShares(text, readSizeText) }), write: (job) => writeShares(job.blockSizes) },
-  { key: 'offset', form: 'size', help: 'Start of the area in the file.',
+  {
+    key: 'bs',
+    form: 'size, or size/percent:size/percent',
+    help: 'Block size, or several with their shares.',
+    read: (text, job) => ({ ...job, blockSizes: readShares(text, readSizeText) }),
+    write: (job) => writeShares(job.blockSizes),
+  },
+  {
+    key: 'offset',
+    form: 'size',
+    help: 'Start of the area in the file.',
     read: (text, job) => ({ ...job, offsetBytes: readSizeText(text) }),
-    write: (job) => (job.offsetBytes === 0 ? null : writeSize(job.offsetBytes)) },
-  optionalSize('size', 'sizeBytes', 'Length of the area. Left out: to the end of the file. Writes may go beyond the end, and so extend the file.'),
+    write: (job) => (job.offsetBytes === 0 ? null : writeSize(job.offsetBytes)),
+  },
+  optionalSize(
+    'size',
+    'sizeBytes',
+    'Length of the area. Left out: to the end of the file. Writes may go beyond the end, and so extend the file.',
+  ),
   optionalSize('io_size', 'ioSizeBytes', 'Bytes to move in all. Left out: the area once.'),
   dial('align_offset', 'offsetBytes', 'Added to every offset.'),
   dial('align_length', 'lengthBytes', 'Added to every length; may be negative.'),
-  dial('align_memory', 'memoryBytes', 'Distance of every buffer from the start of a page, 0 to 4095.'),
-  { key: 'ioengine', form: IO_ENGINES.join(', '), help: 'How the host is asked, and whether requests are asynchronous.',
-    read: (text, job) => ({ ...job, ioEngine: readChoice(text, IO_ENGINES) }), write: (job) => job.ioEngine },
+  dial(
+    'align_memory',
+    'memoryBytes',
+    'Distance of every buffer from the start of a page, 0 to 4095.',
+  ),
+  {
+    key: 'ioengine',
+    form: IO_ENGINES.join(', '),
+    help: 'How the host is asked, and whether requests are asynchronous.',
+    read: (text, job) => ({ ...job, ioEngine: readChoice(text, IO_ENGINES) }),
+    write: (job) => job.ioEngine,
+  },
   whole('iodepth', 'ioDepth', 'Requests in flight; a sync job has one.'),
   whole('submit_batch', 'submitBatch', 'Requests handed to the host in one system call at most.'),
   whole('numjobs', 'numJobs', 'Clones of the job, side by side.'),
   flag('direct', 'direct', 'Direct I/O; false: through the page cache.'),
-  { key: 'sync', form: SYNCS.join(', '), help: 'Writes return when the data (dsync), or all of it (sync), is durable.',
-    read: (text, job) => ({ ...job, sync: readChoice(text, SYNCS) }), write: (job) => (job.sync === 'none' ? null : job.sync) },
+  {
+    key: 'sync',
+    form: SYNCS.join(', '),
+    help: 'Writes return when the data (dsync), or all of it (sync), is durable.',
+    read: (text, job) => ({ ...job, sync: readChoice(text, SYNCS) }),
+    write: (job) => (job.sync === 'none' ? null : job.sync),
+  },
   flag('nowait', 'nowait', 'RWF_NOWAIT: a request that would have to wait ends with EAGAIN.'),
   whole('fsync', 'fsyncEvery', 'An fsync after so many writes; 0: none.'),
   flag('end_fsync', 'endFsync', 'An fsync when all writes are done.'),
   seconds('runtime', 'runtimeSeconds', 'The job stops after it; 0: when its bytes are done.'),
-  flag('time_based', 'timeBased', 'Goes on for the whole runtime, starting over where the bytes are done.'),
+  flag(
+    'time_based',
+    'timeBased',
+    'Goes on for the whole runtime, starting over where the bytes are done.',
+  ),
   seconds('ramp_time', 'rampSeconds', 'Runs so long before anything is measured.'),
   whole('randseed', 'randSeed', 'Same seed, same requests.'),
   flag('norandommap', 'noRandomMap', 'Random offsets may repeat before every block had its turn.'),
-  { key: 'random_distribution', form: 'random, zipf:THETA, pareto:H, normal:PERCENT', help: 'Which blocks are popular.',
+  {
+    key: 'random_distribution',
+    form: 'random, zipf:THETA, pareto:H, normal:PERCENT',
+    help: 'Which blocks are popular.',
     read: (text, job) => ({ ...job, distribution: readDistribution(text) }),
-    write: (job) => job.distribution.kind === 'random' ? null : `${job.distribution.kind}:${String(job.distribution.parameter)}` },
-]; // prettier-ignore
+    write: (job) =>
+      job.distribution.kind === 'random'
+        ? null
+        : `${job.distribution.kind}:${String(job.distribution.parameter)}`,
+  },
+];
 
 export const jobKey = (key: string): JobKey | undefined =>
   JOB_KEYS.find((candidate) => candidate.key === key);

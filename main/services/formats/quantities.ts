@@ -62,10 +62,15 @@ export function parseSeconds(text: string): number | null {
 
 /** The shortest exact way to write a size: '4k', '1g', '1536', always read back as the same number. */
 export function writeSize(bytes: number): string {
-  for (const [letter, power] of [['t', 4], ['g', 3], ['m', 2], ['k', 1]] as const) {
+  for (const [letter, power] of [
+    ['t', 4],
+    ['g', 3],
+    ['m', 2],
+    ['k', 1],
+  ] as const) {
     const unit = 1024 ** power;
     if (bytes >= unit && bytes % unit === 0) return `${String(bytes / unit)}${letter}`;
-  } // prettier-ignore
+  }
   return String(bytes);
 }
 

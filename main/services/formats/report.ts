@@ -79,20 +79,30 @@ function wrap(text: string, indent: string): string[] {
 
 function jobLines(job: JobResult, asked: Job, paint: Paint): string[] {
   const depth = asked.ioEngine === 'sync' ? 1 : asked.ioDepth;
-  const engine = job.executor.got === job.executor.asked ? job.executor.got : `${job.executor.got} (asked ${job.executor.asked})`;
+  const engine =
+    job.executor.got === job.executor.asked
+      ? job.executor.got
+      : `${job.executor.got} (asked ${job.executor.asked})`;
   const clones = asked.numJobs > 1 ? `, ${countText(asked.numJobs, 'clone')}` : '';
   const lines = [
     `${paint('strong', job.name)}  ${asked.rw}, ${writeShares(asked.blockSizes)}, ${engine}, depth ${numberText(depth)}${clones}, ${asked.direct ? 'direct' : 'buffered'}`,
   ];
-  for (const [name, direction] of [['read', job.read], ['write', job.write]] as const) {
+  for (const [name, direction] of [
+    ['read', job.read],
+    ['write', job.write],
+  ] as const) {
     if (direction.totalIos > 0) lines.push(...directionLines(name, direction, paint));
   }
   if (job.syncs.count > 0) lines.push(`  fsync     ${latencyText(job.syncs)}`);
-  const errors = Object.entries(job.errors).map(([errno, count]) => `${numberText(count)} × ${errno}`);
+  const errors = Object.entries(job.errors).map(
+    ([errno, count]) => `${numberText(count)} × ${errno}`,
+  );
   if (errors.length > 0) lines.push(paint('bad', `  errors    ${errors.join(', ')}`));
-  lines.push(`  cpu       ${percentText(job.userCpuNs, runtimeOf(job))} user, ${percentText(job.systemCpuNs, runtimeOf(job))} system`);
+  lines.push(
+    `  cpu       ${percentText(job.userCpuNs, runtimeOf(job))} user, ${percentText(job.systemCpuNs, runtimeOf(job))} system`,
+  );
   return lines;
-} // prettier-ignore
+}
 
 const runtimeOf = (job: JobResult): number => Math.max(job.read.runtimeNs, job.write.runtimeNs);
 
@@ -108,10 +118,15 @@ function directionLines(name: string, direction: DirectionResult, paint: Paint):
     lines.push(`  complete  ${latencyText(direction.clat)}`);
   }
   lines.push(`  total     ${latencyText(lat)}`);
-  const percentiles = SHOWN_PERCENTILES.map((percent) => `p${percent} ${durationText(lat.percentilesNs[Number(percent).toFixed(6)] ?? 0)}`);
-  lines.push(`            ${percentiles.slice(0, 4).join('  ')}`, `            ${percentiles.slice(4).join('  ')}`);
+  const percentiles = SHOWN_PERCENTILES.map(
+    (percent) => `p${percent} ${durationText(lat.percentilesNs[Number(percent).toFixed(6)] ?? 0)}`,
+  );
+  lines.push(
+    `            ${percentiles.slice(0, 4).join('  ')}`,
+    `            ${percentiles.slice(4).join('  ')}`,
+  );
   return [...lines, ...histogramLines(lat, paint)];
-} // prettier-ignore
+}
 
 const latencyText = (latency: LatencySummary): string =>
   `min ${durationText(latency.minNs)}  mean ${durationText(latency.meanNs)} ± ${durationText(latency.stddevNs)}  max ${durationText(latency.maxNs)}`;
@@ -136,10 +151,12 @@ function histogramLines(latency: LatencySummary, paint: Paint): string[] {
     const count = rows.get(row) ?? 0;
     const bar = '█'.repeat(Math.round((count / most) * BAR_WIDTH)) || (count > 0 ? '▏' : '');
     const edge = row === BAR_ROWS - 1 ? latency.maxNs : low * step ** (row + 1);
-    lines.push(`  ${`≤ ${durationText(edge)}`.padStart(16)} ${paint('faint', bar)} ${percentText(count, latency.count)}`);
+    lines.push(
+      `  ${`≤ ${durationText(edge)}`.padStart(16)} ${paint('faint', bar)} ${percentText(count, latency.count)}`,
+    );
   }
   return lines;
-} // prettier-ignore
+}
 
 function counterLines(result: RunResult, paint: Paint): string[] {
   const { counters, device, host } = result;
@@ -147,18 +164,32 @@ function counterLines(result: RunResult, paint: Paint): string[] {
     counters.requests === 0 ? '' : ` (${numberText(count / counters.requests, 2)} a request)`;
   const lines = [
     paint('strong', 'engine'),
-    `  core      ${countText(counters.requests, 'direct request')}, ${countText(counters.getBlockCalls, 'get_block call')}${perRequest(counters.getBlockCalls)}`,
+    `  core      ${countText(counters.requests, 'request')}, ${countText(counters.getBlockCalls, 'get_block call')}${perRequest(counters.getBlockCalls)}`,
     `  bios      ${countText(counters.bios, 'bio')}${perRequest(counters.bios)}, ${bytesText(counters.bios === 0 ? 0 : Math.round(counters.bioBytes / counters.bios))} each`,
     `  device    ${countText(device.reads, 'read')} of ${bytesText(device.readBytes)}, ${countText(device.writes, 'write')} of ${bytesText(device.writeBytes)}, ${countText(device.flushes, 'flush', 'flushes')}, ${countText(device.merges, 'merge')}, ${countText(device.splits, 'split')}`,
   ];
-  if (counters.zeroedBlocks > 0) lines.push(`  zeroed    ${countText(counters.zeroedBlocks, 'new block')}, ${bytesText(counters.zeroedBytes)}`);
-  if (counters.fallbacks > 0) lines.push(`  fallbacks ${countText(counters.fallbacks, 'request')}, ${bytesText(counters.fallbackBytes)}`);
+  if (counters.zeroedBlocks > 0)
+    lines.push(
+      `  zeroed    ${countText(counters.zeroedBlocks, 'new block')}, ${bytesText(counters.zeroedBytes)}`,
+    );
+  if (counters.fallbacks > 0)
+    lines.push(
+      `  fallbacks ${countText(counters.fallbacks, 'request')}, ${bytesText(counters.fallbackBytes)}`,
+    );
   if (host.deviceName !== null) {
     const moved = (read: number | null, written: number | null): string =>
       `${read === null ? 'unknown' : bytesText(read)} read, ${written === null ? 'unknown' : bytesText(written)} written`;
-    lines.push(`  host      ${host.deviceName}: ${moved(host.deviceReadBytes, host.deviceWriteBytes)}; this process: ${moved(host.processReadBytes, host.processWriteBytes)}`);
+    lines.push(
+      `  host      ${host.deviceName}: ${moved(host.deviceReadBytes, host.deviceWriteBytes)}; this process: ${moved(host.processReadBytes, host.processWriteBytes)}`,
+    );
   }
-  if (host.pageCacheGrowthBytes !== null) lines.push(`  cache     the image's pages in the host's page cache grew by ${bytesText(host.pageCacheGrowthBytes)}`);
-  if (result.traceRows > 0) lines.push(`  trace     ${countText(result.traceRows, 'row')}${result.traceDropped > 0 ? `, ${numberText(result.traceDropped)} dropped` : ''}`);
+  if (host.pageCacheGrowthBytes !== null)
+    lines.push(
+      `  cache     the image's pages in the host's page cache grew by ${bytesText(host.pageCacheGrowthBytes)}`,
+    );
+  if (result.traceRows > 0)
+    lines.push(
+      `  trace     ${countText(result.traceRows, 'row')}${result.traceDropped > 0 ? `, ${numberText(result.traceDropped)} dropped` : ''}`,
+    );
   return lines;
-} // prettier-ignore
+}
