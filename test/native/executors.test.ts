@@ -259,7 +259,7 @@ describe.each(EXECUTORS.map(({ id }) => id))('executor %s', (id) => {
     }
     executor.cancelAll();
     const results: number[] = [];
-    executor.reap(1, 5 * SECOND_NS, (slot, result) => results.push(result));
+    executor.reap(1, 5 * SECOND_NS, (_slot, result) => results.push(result));
     executor.close();
     for (const result of results) expect([64 * PAGE_BYTES, -ERRNO.ECANCELED]).toContain(result);
     executor.close();

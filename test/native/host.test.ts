@@ -36,7 +36,7 @@ describe('watchHost', () => {
       executor.slots.fileOffsetBytes[slot] = page * PAGE_BYTES;
       executor.slots.lengthBytes[slot] = PAGE_BYTES;
       executor.push(slot);
-      executor.reap(1, Infinity, (ended, result) => {
+      executor.reap(1, Infinity, (_ended, result) => {
         expect(result).toBe(PAGE_BYTES);
       });
     };
