@@ -56,7 +56,7 @@ export const layers = [
   },
   {
     name: 'engine/filesystems (list)',
-    files: ['engine/filesystems/index.ts', 'engine/filesystems/contract.ts'],
+    files: ['engine/filesystems/index.ts', 'engine/filesystems/foreign.ts'],
     may: [
       'engine/base/**',
       'engine/memory/**',
@@ -229,6 +229,6 @@ export const layers = [
 /** Tests may also import these, beside what the row of their folder allows. */
 export const testExtras = {
   may: ['engine/**', 'main/**', 'test/**', 'scripts/**'],
-  packages: ['vitest', 'fast-check', '@vue/test-utils', 'axe-core', 'happy-dom'],
+  packages: ['vitest', 'fast-check', '@vue/test-utils', 'axe-core', 'happy-dom', 'ws'],
   node: true,
 };

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What this host can do, and every visible list as data: forms, flags and "cannot run here" notes come from here. */
 import { cpus, platform, release } from 'node:os';
-import { DEVICES } from '../../engine/devices/index.ts';
-import { REVISIONS } from '../../engine/dio/index.ts';
-import { EXECUTORS } from '../../engine/executor/index.ts';
-import { FILE_SYSTEMS } from '../../engine/filesystems/index.ts';
+import { DEVICES, EXECUTORS, FILE_SYSTEMS, REVISIONS } from '../../engine/lab/lists.ts';
 import type { Catalogue, HostFact, HostFacts, ModuleInfo } from '../contract/types.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { canMake } from './images.ts';

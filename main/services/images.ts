@@ -12,7 +12,7 @@ import { access, link, lstat, open, readdir, rename, rm, stat, statfs } from 'no
 import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
-import { FILE_SYSTEMS } from '../../engine/filesystems/index.ts';
+import { FILE_SYSTEMS } from '../../engine/lab/lists.ts';
 import type { FileSystemModule } from '../../engine/vfs/index.ts';
 import type { FileMap, ImageEntry, ImageInfo } from '../contract/types.ts';
 import type { EngineHost } from '../host/engine-host.ts';
