@@ -5,7 +5,7 @@
  *   upgraded: stranger --hello with a good token--> served --closed, lost, flooding--> gone
  *                 |--wrong token, anything else, too late--> closed (contract/handshake.ts: CLOSE_CODE)
  *
- * Rules: 1. Nothing but the hello is read from a stranger. 2. `send` waits for a slow page, so that a stream gives it the latest frame
+ * Rules: 1. Nothing but the hello is read from a stranger, and nothing but calls from a page. 2. `send` waits for a slow page, so that a stream gives it the latest frame
  * instead of queueing all. 3. A page that does not answer a ping is gone.
  */
 import type { IncomingMessage } from 'node:http';
@@ -45,6 +45,24 @@ function helloOf(text: string): Hello | null {
   } catch {
     return null; // no JSON: no hello
   }
+}
+
+/** True for what a client of the contract sends: {i, t?, p?}, a request's p with a path. Anything else ends the connection. */
+function isCall(text: string): boolean {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return false; // no JSON: no call
+  }
+  if (typeof value !== 'object' || value === null) return false;
+  const { i, t, p } = value as { i?: unknown; t?: unknown; p?: { u?: unknown } | null };
+  if (typeof i !== 'string') return false;
+  if (t === 4) return true;
+  if (typeof p !== 'object' || p === null) return false;
+  return (
+    t === 3 || ((t === undefined || t === 1) && typeof p.u === 'string' && p.u.startsWith('/'))
+  );
 }
 
 /** Counts messages over time: a bucket that refills `messagesPerSecond`. */
@@ -200,7 +218,10 @@ function servable(socket: WebSocket): ServableSocket {
         return;
       }
       socket.on('message', (data: Buffer, isBinary) => {
-        if (!isBinary) listener({ data: data.toString('utf8') } as never);
+        if (isBinary || socket.readyState !== socket.OPEN) return;
+        const text = data.toString('utf8');
+        if (isCall(text)) listener({ data: text } as never);
+        else socket.close(CLOSE_CODE.badHello, 'not a call');
       });
     },
     send: (data) =>

@@ -27,12 +27,6 @@ let labProcess: Built;
 beforeAll(async () => {
   engine = await buildScriptedEngine();
   labProcess = await buildEntries({ 'lab-process': 'test/support/engine/lab-process.ts' });
-  // The built process finds the native packages where they are installed.
-  const { symlinkSync } = await import('node:fs');
-  symlinkSync(
-    join(import.meta.dirname, '../../node_modules'),
-    join(labProcess.folder, 'node_modules'),
-  );
 }, 120_000);
 afterAll(() => {
   engine.dispose();

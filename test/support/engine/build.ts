@@ -3,7 +3,7 @@
  * Builds TypeScript entries that must run as plain JavaScript (a forked process, a worker thread) into a temporary folder.
  * `dispose` removes it.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'vite';
@@ -39,6 +39,8 @@ export async function buildEntries(entries: Readonly<Record<string, string>>): P
       },
     },
   });
+  // Built code finds the native packages where they are installed.
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
   return {
     folder,
     dispose: () => {
@@ -58,4 +60,13 @@ export async function buildScriptedEngine(): Promise<BuiltEngine> {
     'scripted-thread': 'test/support/engine/scripted-thread.ts',
   });
   return { ...built, entryPath: join(built.folder, 'scripted-process.js') };
+}
+
+/** The engine process with the real lab over the real host, as the build makes it. */
+export async function buildRealEngine(): Promise<BuiltEngine> {
+  const built = await buildEntries({
+    process: 'main/host/engine-process.ts',
+    thread: 'main/host/engine-thread.ts',
+  });
+  return { ...built, entryPath: join(built.folder, 'process.js') };
 }

@@ -17,8 +17,11 @@ export interface TestLab {
   dispose(): Promise<void>;
 }
 
-export async function openTestLab(): Promise<TestLab> {
-  const engine = await buildScriptedEngine();
+/** `buildEngine`: the scripted engine where it is left out. */
+export async function openTestLab(
+  buildEngine: () => Promise<BuiltEngine> = buildScriptedEngine,
+): Promise<TestLab> {
+  const engine = await buildEngine();
   const folder = mkdtempSync(join(tmpdir(), 'diolab-lab-'));
   const paths = pathsOf({ DIOLAB_DATA: join(folder, 'data') });
   const make = (): Promise<Services> =>
