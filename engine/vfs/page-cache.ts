@@ -305,16 +305,22 @@ export class PageCache implements AddressSpace {
     }
   }
 
-  /** truncate_inode_pages: no page at or beyond `firstPage` is left, dirty or not. */
-  *truncate(firstPage: number): Task<void> {
-    for (const page of this.range(firstPage * PAGE_BYTES, Number.MAX_SAFE_INTEGER)) {
+  /**
+   * truncate_pagecache: no page at or beyond `sizeBytes` is left, dirty or not; what the last page holds beyond it is zeros that
+   * nobody writes back.
+   */
+  *truncate(sizeBytes: number): Task<void> {
+    for (const page of this.range(sizeBytes, Number.MAX_SAFE_INTEGER)) {
       while (page.isAttached && (page.isLocked || page.isWriteback)) yield this.pagesChanged;
       if (!page.isAttached) continue;
+      const keptBytes = Math.max(0, sizeBytes - page.pageIndex * PAGE_BYTES);
+      const keptBlocks = Math.ceil(keptBytes / 2 ** this.inode.blockBits);
       if (page.dirtyBits !== 0) {
-        page.dirtyBits = 0;
-        this.unstableCount--;
+        page.dirtyBits &= 2 ** keptBlocks - 1;
+        if (page.dirtyBits === 0) this.unstableCount--;
       }
-      this.remove(page);
+      if (keptBytes === 0) this.remove(page);
+      else this.kernel.memory.bytes.fill(0, page.address + keptBytes, page.address + PAGE_BYTES);
     }
   }
 

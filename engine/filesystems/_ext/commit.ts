@@ -231,7 +231,7 @@ export function updateSuperblock(state: ExtState): void {
   const { record } = state.superblock;
   record.setU32(SB.freeBlocks, state.groups.freeBlocksTotal);
   record.setU32(SB.freeInodes, state.groups.freeInodesTotal);
-  record.setU32(SB.writeTime, unixSeconds(state.kernel));
+  record.setU32(SB.writeTime, unixSeconds(state));
 }
 
 /** A file of 2 GiB or more: readers that do not know the feature must keep off. */

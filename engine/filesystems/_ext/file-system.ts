@@ -196,7 +196,7 @@ export class ExtFileSystem implements MountedFileSystem {
     this.inodeChanged(inode);
     inode.touch();
     if (!isShrinking) return 0;
-    yield* inode.mapping.truncate(Math.ceil(sizeBytes / PAGE_BYTES));
+    yield* inode.mapping.truncate(sizeBytes);
     return yield* this.blockMap.truncate(inode, Math.ceil(sizeBytes / this.blockSizeBytes));
   }
 
@@ -264,7 +264,7 @@ export class ExtFileSystem implements MountedFileSystem {
   /** ext2_write_failed: blocks that were allocated beyond the end of the file go again. The lock is held. */
   private *writeFailed(inode: ExtInode, toBytes: number): Task<void> {
     if (toBytes <= inode.sizeBytes || inode.isDeleted) return;
-    yield* inode.mapping.truncate(Math.ceil(inode.sizeBytes / PAGE_BYTES));
+    yield* inode.mapping.truncate(inode.sizeBytes);
     yield* this.blockMap.truncate(inode, Math.ceil(inode.sizeBytes / this.blockSizeBytes));
   }
 
@@ -359,7 +359,7 @@ export class ExtFileSystem implements MountedFileSystem {
         const { record } = state.superblock;
         const isSound = state.damage.length === 0;
         record.setU16(SB.state, isSound ? STATE_VALID : STATE_ERRORS);
-        record.setU32(SB.writeTime, unixSeconds(state.kernel));
+        record.setU32(SB.writeTime, unixSeconds(state));
         state.superblockDirty = true;
         status = yield* this.committer.commitAll();
       }

@@ -84,7 +84,7 @@ export class ExtInode extends CoreInode {
   /** file_update_time */
   touch(): void {
     if (this.isGone) return;
-    const now = unixSeconds(this.kernel);
+    const now = unixSeconds(this.state);
     if (this.modifyTime === now && this.areTimesDirty) return;
     this.modifyTime = now;
     this.changeTime = now;

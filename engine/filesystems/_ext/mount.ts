@@ -250,7 +250,7 @@ function* markMounted(state: ExtState, allocator: Allocator): Task<void> {
   const { record } = state.superblock;
   record.setU16(SB.state, record.u16(SB.state) & ~STATE_VALID);
   record.setU16(SB.mountCount, (record.u16(SB.mountCount) + 1) & 0xffff);
-  record.setU32(SB.mountTime, unixSeconds(state.kernel));
+  record.setU32(SB.mountTime, unixSeconds(state));
   state.superblockDirty = true;
   const error = yield* new Committer(state, allocator).commitAll();
   if (error < 0) {

@@ -18,7 +18,7 @@ import {
 } from './directory.ts';
 import { ExtInode } from './inode.ts';
 import { INODE_FLAG, MODE, NAME_BYTES_MAX } from './layout.ts';
-import { noteDamage, unixSeconds, type ExtState } from './state.ts';
+import { deletionSeconds, noteDamage, unixSeconds, type ExtState } from './state.ts';
 import { encodeName } from './text.ts';
 
 const DEFAULT_FILE_MODE = MODE.file | 0o644;
@@ -247,7 +247,7 @@ export class Namespace {
     const mode = isDirectory ? DEFAULT_DIRECTORY_MODE : DEFAULT_FILE_MODE;
     const inode = new ExtInode(state, inodeNumber, mode);
     inode.linkCount = isDirectory ? 2 : 1;
-    inode.accessTime = unixSeconds(state.kernel);
+    inode.accessTime = unixSeconds(state);
     inode.isNew = true;
     inode.touch();
     inode.markDirty();
@@ -265,7 +265,7 @@ export class Namespace {
     inode.linkCount = 0;
     inode.isDeleted = true;
     inode.sizeBytes = 0;
-    inode.deleteTime = unixSeconds(this.state.kernel) || 1;
+    inode.deleteTime = deletionSeconds(this.state);
     inode.markDirty();
   }
 

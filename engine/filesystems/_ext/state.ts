@@ -10,6 +10,7 @@ import type {
   PageCacheSettings,
 } from '../../vfs/index.ts';
 import type { BlockDevice } from '../../block/index.ts';
+import { SB } from './layout.ts';
 import type { FamilyMember } from './family.ts';
 import type { GroupTable } from './groups.ts';
 import type { ExtInode } from './inode.ts';
@@ -51,7 +52,15 @@ export function noteDamage(state: ExtState, what: string): void {
   if (state.damage.length < DAMAGE_MAX) state.damage.push(what);
 }
 
-/** Seconds since 1970 for time stamps on disk; 0 where the kernel has no time of day. */
-export function unixSeconds(kernel: Kernel): number {
-  return Math.floor((kernel.unixMs?.() ?? 0) / 1000) >>> 0;
+/** Seconds since 1970 for time stamps on disk; without a time of day the image's own last one, so that nothing lies before it. */
+export function unixSeconds(state: ExtState): number {
+  const { unixMs } = state.kernel;
+  if (unixMs !== undefined) return Math.floor(unixMs() / 1000) >>> 0;
+  const { record } = state.superblock;
+  return Math.max(record.u32(SB.mkfsTime), record.u32(SB.writeTime));
+}
+
+/** For i_dtime: below the number of inodes it would be read as a link of the list of orphans. */
+export function deletionSeconds(state: ExtState): number {
+  return Math.max(unixSeconds(state), state.geometry.inodesCount + 1);
 }
