@@ -19,9 +19,8 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { OptionField, OptionSchema, OptionValue } from '../../../engine/base/index.ts';
-import { DEVICES } from '../../../engine/devices/index.ts';
-import { FILE_SYSTEMS } from '../../../engine/filesystems/index.ts';
 import type { Experiment, Job, Target } from '../../../engine/lab/experiment.ts';
+import { DEVICES, FILE_SYSTEMS } from '../../../engine/lab/lists.ts';
 import { experimentSchema } from '../../contract/schemas.ts';
 import type { ParsedText } from '../../contract/types.ts';
 import {
