@@ -8,6 +8,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { errorText, EXIT, exitCodeOf } from './errors.ts';
+import { showsColours } from './paint.ts';
 import { runProgram } from './program.ts';
 import type { Session } from './session.ts';
 import type { Terminal } from './terminal.ts';
@@ -58,7 +59,9 @@ function startTerminal(version: string): Started {
     out: (data) => writeTo(process.stdout, data),
     error: (text) => void process.stderr.write(text),
     isInteractive: process.stderr.isTTY,
-    columns: process.stderr.columns,
+    // 0 or undefined where the terminal does not say.
+    columns: process.stderr.columns || 80,
+    hasColours: showsColours(process.stdout.isTTY, process.env),
     signal: abort.signal,
     endAtSignals,
     session: () =>

@@ -134,6 +134,7 @@ describe('the command line', () => {
       },
       isInteractive: false,
       columns: 80,
+      hasColours: false,
       signal: abort.signal,
       endAtSignals: () => undefined,
       session: () => Promise.resolve(session),

@@ -14,6 +14,8 @@ export interface Terminal {
   /** True where `error` is a terminal that a progress line may be redrawn on. */
   readonly isInteractive: boolean;
   readonly columns: number;
+  /** True where `out` is a terminal that shows colours. */
+  readonly hasColours: boolean;
   /** Aborted by Ctrl+C, SIGTERM or a closed reader. */
   readonly signal: AbortSignal;
   /** From here on a signal ends the process at once: for work that never returns to the message loop. */

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { HostError } from '../../engine/base/index.ts';
 import type { RunProgress } from '../contract/types.ts';
 import { kindOfJob } from './commands/run.ts';
+import { paintWithAnsi, showsColours } from './paint.ts';
 import { barText, ProgressLine, progressText } from './progress.ts';
 import { bytesText, countText, durationText } from './quantities.ts';
 import { parseSizeBytes, parseWhole } from './size.ts';
@@ -108,6 +109,17 @@ describe('the progress line', () => {
     shown.end();
     expect(drawn).toHaveLength(2);
     expect(drawn[0]).toMatch(/^\r/);
+  });
+});
+
+describe('colours', () => {
+  it('are escape codes around the text, and only on a terminal that wants them', () => {
+    expect(paintWithAnsi('bad', 'x')).toBe('\x1b[31mx\x1b[39m');
+    expect(paintWithAnsi('plain', 'x')).toBe('x');
+    expect(showsColours(true, {})).toBe(true);
+    expect(showsColours(false, {})).toBe(false);
+    expect(showsColours(true, { NO_COLOR: '1' })).toBe(false);
+    expect(showsColours(true, { TERM: 'dumb' })).toBe(false);
   });
 });
 

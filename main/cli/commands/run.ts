@@ -10,6 +10,7 @@ import { HostError } from '../../../engine/base/index.ts';
 import type { LabClient } from '../../contract/client.ts';
 import type { Experiment, HostErrorData, RunEvent, RunState } from '../../contract/types.ts';
 import { errorText, EXIT, exitCodeOf } from '../errors.ts';
+import { paintWithAnsi } from '../paint.ts';
 import { ProgressLine } from '../progress.ts';
 import type { RunOptions } from '../program.ts';
 import { line, type Terminal } from '../terminal.ts';
@@ -163,7 +164,7 @@ export async function run(terminal: Terminal, job: string, options: RunOptions):
   await terminal.out(
     options.output === 'json'
       ? line(JSON.stringify(formatFioResult(result), null, 2))
-      : formatReport(result),
+      : formatReport(result, ...(terminal.hasColours ? [paintWithAnsi] : [])),
   );
   if (state === 'cancelled') return EXIT.interrupted;
   const hasErrors = result.jobs.some((each) => Object.keys(each.errors).length > 0);
