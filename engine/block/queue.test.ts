@@ -426,6 +426,18 @@ describe('a busy device', () => {
     expect(ended).toHaveLength(20_000);
   });
 
+  it('goes on after an end function that throws', () => {
+    const { send, ended, device } = setUp();
+    expect(() => {
+      send('read', 0, 8, 0, () => {
+        throw new RangeError('the end function');
+      });
+    }).toThrow('the end function');
+    send('read', 8, 8);
+    expect(ended).toEqual(['0', '1']);
+    expect(device.seen).toHaveLength(2);
+  });
+
   it('asserts where a device is busy with nothing in flight', () => {
     const { send, device } = setUp({ depth: 1 });
     const stuck = Object.assign(device, { submit: () => 'busy' as const });

@@ -384,8 +384,13 @@ export class RequestQueue {
     request.state = REQUEST_STATE.device;
     this.deviceCount++;
     this.isOffering = true;
-    const taken = this.device.submit(request) === 'queued';
-    this.isOffering = false;
+    let taken: boolean;
+    try {
+      taken = this.device.submit(request) === 'queued';
+    } finally {
+      // An end function that throws stops its run, but what is left (closing, a flush) still goes through here.
+      this.isOffering = false;
+    }
     if (!taken) {
       assert(request.state === REQUEST_STATE.device, 'a busy device ended the request');
       request.state = stateBefore;
