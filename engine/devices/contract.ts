@@ -43,6 +43,8 @@ export interface OpenImage {
   /** Granularity of offset and length, and alignment of buffers, in bytes (statx DIOALIGN, else the fall-back of the doctor). */
   readonly offsetAlignBytes: number;
   readonly memoryAlignBytes: number;
+  /** What somebody else did to the file since it was opened, as one sentence; null: nothing that shows. */
+  changedWhy?(): string | null;
   close(): void;
 }
 /** Makes executors over the host's system calls, falling back io_uring, libaio, threads where the host refuses. */
