@@ -152,7 +152,13 @@ class Run {
 
   go(): RunOutcome {
     const { target, ports } = this;
-    this.makeClones();
+    try {
+      this.makeClones();
+    } catch (error) {
+      // A job that does not fit the file: nothing was asked of it yet, and it is left as clean as it was.
+      target.close();
+      throw error;
+    }
     this.noteChoices();
     const image = target.openDevice.image;
     const stopWatching = image !== null ? (ports.watchHost?.(image.path) ?? null) : null;
@@ -167,6 +173,8 @@ class Run {
       isDirect: image?.isDirect ?? false,
       directRefusedWhy: image?.directRefusedWhy ?? null,
     };
+    const changed = image?.changedWhy?.() ?? null;
+    if (changed !== null) this.notes.push(`${changed}.`);
     const counters = countersSince(target.fileSystem.counters, countersBefore);
     const device = deviceCountersSince(queue.counters, deviceBefore);
     const toSector = this.finish();

@@ -12,6 +12,7 @@ import {
   rmSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
@@ -100,6 +101,27 @@ describe('an image file', () => {
     expect(refusal(path, { readOnly: true, direct: true }).code).toBe('image.in-use');
     writer.close();
     imageFiles.open(path, OPTIONS).close();
+  });
+
+  it('says what was done to it behind our back', () => {
+    const reader = { readOnly: true, direct: true };
+    const path = image('changed');
+    const opened = imageFiles.open(path, OPTIONS);
+    expect(opened.changedWhy?.()).toBeNull();
+    truncateSync(path, MIB);
+    expect(opened.changedWhy?.()).toContain(`has ${String(MIB)}`);
+    opened.close();
+    const second = imageFiles.open(path, reader);
+    expect(second.changedWhy?.()).toBeNull();
+    utimesSync(path, 1, 1);
+    expect(second.changedWhy?.()).toContain('written by another program');
+    second.close();
+    const third = imageFiles.open(path, reader);
+    rmSync(path);
+    expect(third.changedWhy?.()).toContain('removed');
+    image('changed');
+    expect(third.changedWhy?.()).toContain('replaced');
+    third.close();
   });
 
   it('on tmpfs is said not to be direct', () => {

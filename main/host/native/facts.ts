@@ -26,7 +26,7 @@ import { nativePorts } from './ports.ts';
 import { nativeSyscalls, whyNoSyscalls } from './syscalls.ts';
 
 const PROBE_BYTES = 64 * 1024;
-const PROBE_DEPTH = 32;
+const PROBE_DEPTH = 4;
 
 const textOf = (path: string): string | null => {
   try {

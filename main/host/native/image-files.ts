@@ -144,12 +144,30 @@ class NativeImage implements OpenImage {
     readonly isDirect: boolean,
     readonly directRefusedWhy: string | null,
     private readonly limits: DirectLimits,
+    private readonly opened: BigIntStats,
   ) {}
   get offsetAlignBytes(): number {
     return this.limits.offsetAlignBytes;
   }
   get memoryAlignBytes(): number {
     return this.limits.memoryAlignBytes;
+  }
+  /** By the descriptor and by the name: a lock is advice, and not every program asks for it. */
+  changedWhy(): string | null {
+    const { path, opened } = this;
+    const now = fstatSync(this.fd, { bigint: true });
+    if (now.size !== opened.size) {
+      return `${path} had ${String(opened.size)} bytes when it was opened and has ${String(now.size)}: another program changed it`;
+    }
+    // Our own writes move the time too, so it speaks only where there are none.
+    if (this.isReadOnly && now.mtimeNs !== opened.mtimeNs) {
+      return `${path} was written by another program while it was open for reading`;
+    }
+    const named = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+    if (named === undefined) return `${path} was removed while it was open`;
+    return named.dev === opened.dev && named.ino === opened.ino
+      ? null
+      : `${path} was replaced by another file while it was open`;
   }
   /** Also drops the lock. */
   close(): void {
@@ -185,7 +203,16 @@ function checkedImage(
   refusedWhy ??= proveDirect(native, fd, limits, sizeBytes);
   settleFlags(native, fd, refusedWhy === null);
   const isDirect = refusedWhy === null;
-  return new NativeImage(path, fd, sizeBytes, options.readOnly, isDirect, refusedWhy, limits);
+  return new NativeImage(
+    path,
+    fd,
+    sizeBytes,
+    options.readOnly,
+    isDirect,
+    refusedWhy,
+    limits,
+    stats,
+  );
 }
 
 export const imageFiles: ImageFilePort = {

@@ -46,6 +46,10 @@ export const ioThreads: ThreadPort = {
             threadIndex,
           },
         });
+        // A thread that cannot run fails the executor's self-test; this says why, and keeps the process from ending with it.
+        worker.on('error', (error) => {
+          process.emitWarning(`I/O thread ${String(threadIndex)} ended: ${String(error)}`);
+        });
         worker.unref();
       } catch (error) {
         throw new HostError({
