@@ -39,9 +39,9 @@ export function parseOptions(words) {
       const text = inline ?? words[(at += 1)];
       const port = /^\d{1,5}$/.test(text ?? '') ? Number(text) : NaN;
       if (!(port <= 65535))
-        options.problem = `--port wants a number from 0 to 65535, not ${String(text)}`;
+        options.problem ??= `--port wants a number from 0 to 65535, not ${String(text)}`;
       else options.port = port;
-    } else options.problem = `unknown option ${words[at]}`;
+    } else options.problem ??= `unknown option ${words[at]}`;
   }
   return options;
 }
