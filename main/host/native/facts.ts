@@ -102,7 +102,9 @@ function executorFacts(): HostFact[] {
       return {
         ...base,
         state: executor.depth < PROBE_DEPTH ? 'partly' : 'yes',
-        text: `${workingText(id)}${(choice.notes ?? []).map((note) => ` ${note}.`).join('')}`,
+        text: [workingText(id), ...(executor.depth < PROBE_DEPTH ? (choice.notes ?? []) : [])].join(
+          ' ',
+        ),
         remedy: executor.depth < PROBE_DEPTH ? EXECUTOR_REMEDY[id] : null,
       };
     } catch (error) {
