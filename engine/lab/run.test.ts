@@ -438,6 +438,34 @@ describe('runExperiment over an image file', () => {
     expect(readFileSync(real.path).every((value) => value === 7)).toBe(true);
   });
 
+  it('closes the image again where a job does not fit it', () => {
+    const real = imagePorts({}, false);
+    const closed: string[] = [];
+    const { imageFiles } = real;
+    const watched: LabPorts = {
+      ...real,
+      imageFiles: {
+        open(path, how) {
+          const image = imageFiles?.open(path, how);
+          if (image === undefined) throw new Error('no port');
+          const { close } = image;
+          image.close = (): void => {
+            closed.push(path);
+            close();
+          };
+          return image;
+        },
+      },
+    };
+    expect(() =>
+      runExperiment(experiment(onImage(real.path), [job({ sizeBytes: 2 ** 21 })]), watched, {
+        isStopRequested: () => false,
+        onProgress: () => undefined,
+      }),
+    ).toThrow(expect.objectContaining({ code: 'job.area-beyond-end' }));
+    expect(closed).toEqual([real.path]);
+  });
+
   it('gives an errno of the host its name again', () => {
     const failing = imagePorts({ failure: (operation) => (operation < 5 ? 0 : -28) }, false);
     const target = onImage(failing.path, { consentToWrite: true });

@@ -221,11 +221,13 @@ function speedClaim(result: RunResult): VerdictClaim | null {
 /** Our count of bytes against the block device's. */
 function agreementClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | null {
   const { deviceReadBytes, deviceWriteBytes, deviceName } = result.host;
-  const ours = deviceBytes(result);
+  const { readBytes, writeBytes } = result.device;
+  const ours = readBytes + writeBytes;
   if (!facts.hasHostFile || ours === 0 || deviceReadBytes === null || deviceWriteBytes === null) {
     return null;
   }
-  const theirs = deviceReadBytes + deviceWriteBytes;
+  // Only the directions that the run used: what the disk does in the other one is not ours.
+  const theirs = (readBytes > 0 ? deviceReadBytes : 0) + (writeBytes > 0 ? deviceWriteBytes : 0);
   const off = Math.abs(theirs - ours);
   const name = deviceName ?? "the image's disk";
   const evidence = ['host.deviceReadBytes', 'host.deviceWriteBytes', 'device'];
@@ -320,7 +322,7 @@ function alignmentClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | 
   const each =
     requests === 0
       ? ''
-      : ` A request took ${numberText(getBlockCalls / requests, 2)} map calls and ${numberText(bios / requests, 2)} bios${zeroedBytes > 0 ? `, and ${bytesText(zeroedBytes)} of new blocks were zeroed in all` : ''}.`;
+      : ` A request took ${meanText(getBlockCalls / requests, 'map call')} and ${meanText(bios / requests, 'bio')}${zeroedBytes > 0 ? `, and ${bytesText(zeroedBytes)} of new blocks were zeroed in all` : ''}.`;
   const factor = judged.blockFactorBits ?? 0;
   const text =
     factor === 0
@@ -334,6 +336,9 @@ function alignmentClaim(result: RunResult, facts: VerdictFacts): VerdictClaim | 
     'counters.zeroedBytes',
   );
 }
+
+const meanText = (mean: number, one: string): string =>
+  `${numberText(mean, 2)} ${one}${numberText(mean, 2) === '1' ? '' : 's'}`;
 
 function shortClaim(result: RunResult): VerdictClaim | null {
   const short = result.jobs.reduce((sum, job) => sum + job.read.shortIos + job.write.shortIos, 0);
