@@ -189,7 +189,7 @@ export const layers = [
     name: 'renderer (build)',
     files: ['renderer/vite.config.ts'],
     may: [],
-    packages: ['vite', '@vitejs/plugin-vue', '@tailwindcss/vite'],
+    packages: ['vite', '@vitejs/plugin-vue'],
     node: true,
   },
   {
@@ -212,7 +212,6 @@ export const layers = [
       '@fontsource-variable/inter/',
       '@fontsource-variable/jetbrains-mono',
       '@fontsource-variable/jetbrains-mono/',
-      'tailwindcss',
     ],
     mayTypes: [],
     typePackages: ['zod'],
