@@ -18,12 +18,13 @@ export interface Connection {
   fetchBulk(path: string, signal?: AbortSignal): Promise<Response>;
   /** The path on disk of a dropped file; null where the page cannot know (a browser). */
   pathOfFile(file: File): string | null;
+  /** The native open-file dialog, which gives a path or null; absent in a browser. */
+  readonly openImage: (() => Promise<string | null>) | null;
 }
 
 /** An experiment as the client's types want it: they have no `readonly`, and change nothing. */
 export type SentExperiment = Parameters<LabClient['runs']['start']>[0];
-export const asSent = (experiment: Experiment): SentExperiment =>
-  experiment as unknown as SentExperiment;
+export const asSent = (experiment: Experiment): SentExperiment => experiment;
 
 /** Whatever was thrown, as data to show: the host's own words where it spoke. */
 export const asHostError = (error: unknown): HostErrorData => hostErrorOf(error);

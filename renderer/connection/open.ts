@@ -24,6 +24,8 @@ export interface WindowBridge {
   /** Asks the main process for a fresh port; it arrives as a message event with `data === 'diolab:port'`. */
   requestPort(): void;
   pathOfFile(file: File): string;
+  /** The native open-file dialog; null where it was closed. */
+  openImage(): Promise<unknown>;
 }
 declare global {
   interface Window {
@@ -94,6 +96,12 @@ class HealingConnection implements Connection {
   pathOfFile(file: File): string | null {
     return window.diolab?.pathOfFile(file) ?? null;
   }
+  readonly openImage = window.diolab
+    ? async (): Promise<string | null> => {
+        const path = await window.diolab?.openImage();
+        return typeof path === 'string' ? path : null;
+      }
+    : null;
   private tell(state: ConnectionState): void {
     this.state = state;
     for (const listener of this.listeners) listener(state);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Bytes a second over the time of the run. */
 import { formatBandwidth, joinShown } from '../format/numbers.ts';
+import { coarsen } from './intervals.ts';
 import type { ChartPlot } from './contract.ts';
 import {
   chartBase,
@@ -20,7 +21,8 @@ export const bandwidthPlot: ChartPlot = {
   subtitle: 'MiB/s',
   isTimeline: true,
   build(input) {
-    const { theme, series } = input;
+    const { theme } = input;
+    const series = coarsen(input.series, input.timeRangeNs);
     const base = chartBase(theme);
     const line = (name: string, color: string, pick: (index: number) => number): object =>
       lineSeries({

@@ -40,6 +40,9 @@ function outline(bins: readonly (readonly [number, number])[]): [number, number]
 /** log10 of the ground: below one request, so that a bin of one request is still seen. */
 const FLOOR = -0.3;
 
+const wholeDecades = (top: number): number[] =>
+  Array.from({ length: Math.floor(top + 0.5) + 1 }, (_, decade) => decade);
+
 const tooltipText = (bins: readonly (readonly [number, number])[]) => (params: unknown) => {
   const at = (params as { axisValue: number }[])[0]?.axisValue;
   if (at === undefined) return '';
@@ -58,9 +61,10 @@ const markers = (latency: MergedLatency, theme: PlotTheme): object => ({
   data: [50, 99, 99.9]
     .map((percentile) => ({ percentile, ns: percentileNs(latency, percentile) }))
     .filter((mark) => mark.ns !== null)
-    .map((mark) => ({
+    .map((mark, index) => ({
       xAxis: Math.log10(Math.max(1, mark.ns as number)),
-      label: { formatter: `p${String(mark.percentile)}` },
+      // Neighbours stand at two heights, so that they do not cover each other.
+      label: { formatter: `p${String(mark.percentile)}`, distance: index % 2 === 0 ? 2 : 13 },
     })),
 });
 
@@ -68,7 +72,7 @@ export const histogramPlot: ChartPlot = {
   id: 'histogram',
   kind: 'chart',
   title: 'Histogram',
-  subtitle: 'both axes log',
+  subtitle: 'log axes',
   isTimeline: false,
   build({ result, theme }) {
     const all = totalsOf(result).latency;
@@ -93,14 +97,19 @@ export const histogramPlot: ChartPlot = {
       },
       option: {
         ...base,
-        grid: { left: 8, right: 14, top: 22, bottom: 4, containLabel: true },
+        grid: { left: 8, right: 14, top: 30, bottom: 4, containLabel: true },
         tooltip: { ...(base['tooltip'] as object), formatter: tooltipText(bins) },
         xAxis: {
           ...decadeAxis(theme, [Math.floor(low * 2) / 2, Math.ceil(high * 2) / 2], decadeText),
           axisLine: { show: true, onZero: false, lineStyle: { color: theme.line } },
           splitLine: { show: false },
         },
-        yAxis: decadeAxis(theme, [FLOOR, Math.ceil(top * 2) / 2], (d) => shortCount(10 ** d)),
+        yAxis: decadeAxis(
+          theme,
+          [FLOOR, Math.ceil(top * 2) / 2],
+          (d) => shortCount(10 ** d),
+          wholeDecades(top),
+        ),
         series: directions.map((direction, index) => ({
           ...lineSeries({
             name: direction.name,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Requests in flight over the time of the run. */
 import { formatCount } from '../format/numbers.ts';
+import { coarsen } from './intervals.ts';
 import type { ChartPlot } from './contract.ts';
 import {
   chartBase,
@@ -18,7 +19,8 @@ export const inFlightPlot: ChartPlot = {
   subtitle: 'requests',
   isTimeline: true,
   build(input) {
-    const { theme, series } = input;
+    const { theme } = input;
+    const series = coarsen(input.series, input.timeRangeNs);
     const base = chartBase(theme);
     return {
       isEmpty: series.length === 0,

@@ -2,6 +2,7 @@
 /** Percentiles of each interval over the time of the run, on a log axis. */
 import { formatLatency, joinShown } from '../format/numbers.ts';
 import type { SeriesPoint } from '../../main/contract/types.ts';
+import { coarsen } from './intervals.ts';
 import type { ChartPlot } from './contract.ts';
 import {
   chartBase, decadeAxis, decadeText, lineSeries, logRange, thinRows, timeAxis, tooltipFormatter,
@@ -31,7 +32,8 @@ export const latencySeriesPlot: ChartPlot = {
   subtitle: 'percentiles, log axis',
   isTimeline: true,
   build(input) {
-    const { theme, series } = input;
+    const { theme } = input;
+    const series = coarsen(input.series, input.timeRangeNs);
     const base = chartBase(theme);
     const line = (name: string, color: string, pick: (point: SeriesPoint) => number): object => ({
       ...lineSeries({
@@ -43,6 +45,7 @@ export const latencySeriesPlot: ChartPlot = {
           return [point.atNs / 1e9, ns > 0 ? Math.log10(ns) : null];
         }),
       }),
+      labelLayout: { moveOverlap: 'shiftY' },
       endLabel: {
         show: series.length > 3,
         formatter: name.trim(),

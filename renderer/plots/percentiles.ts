@@ -30,7 +30,7 @@ export const percentilesPlot: ChartPlot = {
   id: 'percentiles',
   kind: 'chart',
   title: 'Percentiles',
-  subtitle: 'both axes log',
+  subtitle: 'log axes',
   isTimeline: false,
   build({ result, theme }) {
     const all = totalsOf(result).latency;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Axis arithmetic that plots share: round ticks, decades, and the base of a chart option. Pure. */
-import { formatLatency, joinShown } from '../format/numbers.ts';
+import { formatLatency, THIN_SPACE } from '../format/numbers.ts';
 import type { ChartOption, PlotInput, PlotTheme } from './contract.ts';
 
 /** Round values from `from` to `to`, about `count` of them, at steps of 1, 2 or 5 times a power of ten. */
@@ -37,8 +37,11 @@ export function logRange(min: number, max: number): [number, number] {
     : [low, high];
 }
 
-/** A decade of nanoseconds as text: 3 gives '1 µs'. */
-export const decadeText = (decade: number): string => joinShown(formatLatency(10 ** decade));
+/** A power of ten of nanoseconds as text, whole: 3 gives '1 µs', log10(5000) gives '5 µs'. */
+export function decadeText(decade: number): string {
+  const { value, unit } = formatLatency(Math.round(10 ** decade));
+  return `${String(Number(value.replaceAll(THIN_SPACE, '')))}\u00a0${unit}`;
+}
 /** Short form of a count for an axis: 12 000 is '12 k'. */
 export function shortCount(value: number): string {
   const magnitude = Math.abs(value);
@@ -105,24 +108,32 @@ export function timeAxis(input: PlotInput): ChartOption {
     splitNumber: 5,
   };
 }
-/** An axis of log10 values, whose labels are whole decades. `note` must say that it is logarithmic. */
+/** Where a log axis has its ticks: at powers of ten; at 2 and 5 times those, too, where it shows less than two and a half decades. */
+export function decadeTicks([from, to]: readonly [number, number]): number[] {
+  const factors = to - from < 2.5 ? [1, 2, 5] : [1];
+  const ticks: number[] = [];
+  for (let decade = Math.floor(from); decade <= to; decade += 1) {
+    for (const factor of factors) {
+      const tick = decade + Math.log10(factor);
+      if (tick >= from - 1e-9 && tick <= to + 1e-9) ticks.push(tick);
+    }
+  }
+  return ticks;
+}
+/** An axis of log10 values. The plot's subtitle must say that it is logarithmic. */
 export function decadeAxis(
   theme: PlotTheme,
   range: readonly [number, number],
   formatter: (decade: number) => string,
+  ticks: readonly number[] = decadeTicks(range),
 ): ChartOption {
   return {
     type: 'value',
     min: range[0],
     max: range[1],
-    interval: 1,
     axisLine: { show: false },
-    axisTick: { show: false },
-    axisLabel: {
-      ...axisText(theme),
-      formatter: (value: number) =>
-        Math.abs(value - Math.round(value)) < 1e-6 ? formatter(Math.round(value)) : '',
-    },
+    axisTick: { show: false, customValues: ticks },
+    axisLabel: { ...axisText(theme), customValues: ticks, formatter },
     splitLine: { lineStyle: { color: theme.grid, width: 1 } },
   };
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** IOPS over the time of the run; reads and writes as lines of their own where there are both. */
 import { formatBandwidth, formatIops, joinShown } from '../format/numbers.ts';
+import { coarsen } from './intervals.ts';
 import type { ChartPlot, PlotInput } from './contract.ts';
 import {
   chartBase, lineSeries, shortCount, thinRows, timeAxis, tooltipFormatter, valueAxis,
@@ -29,7 +30,8 @@ export const throughputPlot: ChartPlot = {
   subtitle: 'IOPS',
   isTimeline: true,
   build(input) {
-    const { theme, series } = input;
+    const { theme } = input;
+    const series = coarsen(input.series, input.timeRangeNs);
     const reads = series.some((point) => point.readIops > 0);
     const writes = series.some((point) => point.writeIops > 0);
     const lines = [

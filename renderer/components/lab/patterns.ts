@@ -11,7 +11,7 @@ export const directionOf = (rw: Pattern): Direction =>
   rw.endsWith('rw') ? 'mix' : rw.endsWith('read') ? 'read' : 'write';
 export function patternOf(order: Order, direction: Direction): Pattern {
   const name = direction === 'mix' ? 'rw' : direction;
-  return (order === 'random' ? `rand${name}` : name) as Pattern;
+  return order === 'random' ? `rand${name}` : name;
 }
 /** 'random reads' and the like, for titles and tables. */
 export function patternWords(rw: string): string {

@@ -2,10 +2,19 @@
 /** ECharts with only what our plots use. Imported lazily: it is not part of the first screen. */
 import { LineChart } from 'echarts/charts';
 import { GridComponent, MarkLineComponent, TooltipComponent } from 'echarts/components';
+import { LabelLayout } from 'echarts/features';
 import { connect, init, use, type ECharts, type EChartsCoreOption } from 'echarts/core';
 import { CanvasRenderer, SVGRenderer } from 'echarts/renderers';
 
-use([LineChart, GridComponent, TooltipComponent, MarkLineComponent, CanvasRenderer, SVGRenderer]);
+use([
+  LineChart,
+  GridComponent,
+  TooltipComponent,
+  MarkLineComponent,
+  LabelLayout,
+  CanvasRenderer,
+  SVGRenderer,
+]);
 /** Charts of this group show the same cursor. */
 export const TIMELINE_GROUP = 'timeline';
 connect(TIMELINE_GROUP);

@@ -3,9 +3,10 @@
  * What is known of a run beside its plots, as rows of name and value. The names are those that a verdict's evidence points at. Pure.
  */
 import type { RunResult } from '../../../main/contract/index.ts';
-import { totalsOf } from '../../format/latency.ts';
+import { mergeLatency, percentileNs, totalsOf, type MergedLatency } from '../../format/latency.ts';
 import {
-  formatBytes, formatCount, formatElapsed, formatExactBytes, formatPercent, joinShown, NONE,
+  formatBandwidth, formatBytes, formatCount, formatElapsed, formatExactBytes, formatIops, formatLatency,
+  formatPercent, joinShown, NONE,
 } from '../../format/numbers.ts'; // prettier-ignore
 
 export interface Fact {
@@ -123,7 +124,32 @@ function engineFacts(result: RunResult): Fact[] {
   return facts;
 }
 
+function speedFacts(result: RunResult): Fact[] {
+  const totals = totalsOf(result);
+  const slat = mergeLatency(result.jobs.flatMap((job) => [job.read.slat, job.write.slat]));
+  const at = (latency: MergedLatency, percentile: number): string =>
+    joinShown(formatLatency(percentileNs(latency, percentile)));
+  return [
+    { name: 'iops', title: 'IOPS', value: formatIops(totals.iops) },
+    { name: 'bytesPerSecond', title: 'bandwidth', value: joinShown(formatBandwidth(totals.bytesPerSecond)) },
+    { name: 'lat', title: 'latency, median', value: at(totals.latency, 50) },
+    { name: 'lat.p99', title: 'latency, p99', value: at(totals.latency, 99) },
+    { name: 'slat', title: 'submission, median', value: at(slat, 50) },
+    { name: 'slat.p99', title: 'submission, p99', value: at(slat, 99) },
+  ]; // prettier-ignore
+}
+/** Names of evidence that mean a fact of another name. */
+const ALIASES: Readonly<Record<string, string>> = {
+  'jobs.submit': 'slat',
+  submit: 'slat',
+  device: 'device.reads',
+  host: 'isDirect',
+  elapsedNs: 'elapsed',
+  virtualTime: 'elapsed',
+};
+
 export const factGroups = (result: RunResult): FactGroup[] => [
+  { id: 'speed', title: 'Speed', facts: speedFacts(result) },
   { id: 'counters', title: 'Direct I/O', facts: counterFacts(result) },
   { id: 'errors', title: 'Errors', facts: errorFacts(result) },
   { id: 'device', title: 'Device', facts: deviceFacts(result) },
@@ -134,9 +160,10 @@ export const factGroups = (result: RunResult): FactGroup[] => [
 /** The fact that a name of evidence means: exact, or by its last part ('counters.bios' is 'bios'). */
 export function findFact(groups: readonly FactGroup[], evidence: string): Fact | null {
   const all = groups.flatMap((group) => group.facts);
-  const last = evidence.split('.').at(-1);
+  const wanted = ALIASES[evidence] ?? evidence;
+  const last = wanted.split('.').at(-1);
   return (
-    all.find((fact) => fact.name === evidence) ??
+    all.find((fact) => fact.name === wanted) ??
     all.find((fact) => fact.name.split('.').at(-1) === last) ??
     null
   );

@@ -242,5 +242,6 @@ export function openConnection(): Connection {
             encodeRequestColumns(requestColumns(rows, 5, path.includes('past-run-3') ? 0.7 : 1)),
           ),
     pathOfFile: () => null,
+    openImage: null,
   };
 }
