@@ -15,6 +15,10 @@ export interface DioSteps {
   readonly enter: (pool: DioPool, request: DirectIoRequest) => MaybeTask<KernelReturn>;
   /** dio_get_page: puts the next page into `walkPage`, `walkFrom`, `walkTo`. 0, or minus an errno. */
   readonly takePage: (dio: Dio) => KernelReturn;
+  /** The walk over the whole request: 0, minus an errno, or `SLEEPS`, and then to be called again (do_direct_IO and what is around it). */
+  readonly walkRequest: (dio: Dio) => KernelReturn;
+  /** What follows the walk, to the value that the caller gets. */
+  readonly afterWalk: (dio: Dio, walked: KernelReturn) => MaybeTask<KernelReturn>;
   /** get_more_blocks: 0, minus an errno, or `SLEEPS` with `pendingTask` set. */
   readonly mapMore: (dio: Dio) => KernelReturn;
   /** submit_page_section. */

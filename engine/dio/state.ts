@@ -100,6 +100,20 @@ export class Dio {
   /** What has to run before a step that answered `SLEEPS` is called again; its value becomes `mapAnswer`. */
   pendingTask: Task<KernelReturn> | null = null;
 
+  // Segments: segments. Only where the request is a list of segments.
+  segmentIndex = 0;
+  isInSegment = false;
+  /** Pages of the segment in all and pinned so far, and where the next pin starts. */
+  segmentPages = 0;
+  segmentPagesPinned = 0;
+  nextPinAddressBytes = 0;
+  /** Where the walk starts in the first page of the segment. */
+  firstPageFrom = 0;
+  /** i_alloc_sem is held until the completion. */
+  holdsAllocSem = false;
+  /** The lock was the caller's, is dropped for the transfer and has to be taken again. */
+  mustRelock = false;
+
   // Page queue: pin.
   readonly pages = new Int32Array(DIO_PAGES);
   head = 0;
@@ -130,6 +144,8 @@ export class Dio {
   /** Completed, not yet looked at; the last one first. */
   readonly completedBios: Bio[] = [];
   hasWaiter = false;
+  /** Submitted and not yet ended: where that is counted apart from `refCount`. */
+  biosInFlight = 0;
   readonly bioWait = new WaitQueue('bio', 'direct I/O waits for its bios');
   ioError: KernelReturn = 0;
   deferCompletion = false;
@@ -177,6 +193,11 @@ export class Dio {
     this.mapping.device = null;
     this.driverData = null;
     this.mapAnswer = NO_ANSWER;
+    this.segmentIndex = 0;
+    this.isInSegment = false;
+    this.holdsAllocSem = false;
+    this.mustRelock = false;
+    this.biosInFlight = 0;
     this.head = 0;
     this.tail = 0;
     this.queueFrom = 0;

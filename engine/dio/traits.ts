@@ -24,22 +24,38 @@ export interface DioTraits {
   readonly boundaryChunk: 'last' | 'every';
   /** Unit in which aliases of new blocks are counted. */
   readonly aliasUnit: 'fs-block' | 'dio-block';
-  /** The result grows with each chunk, or once a segment has been walked. */
-  readonly resultGrows: 'by-chunk' | 'by-segment';
+  /** The result grows with each chunk, once a segment has been walked, or only once one has been walked without an error. */
+  readonly resultGrows: 'by-chunk' | 'by-segment' | 'by-whole-segment';
   /** A bio's pieces must also follow each other in the file. */
   readonly logicallyContiguousBios: boolean;
-  /** A pending boundary closes the bio before the next page is sent: never here, else by the kernel's `else if` or plain `if`. */
-  readonly boundaryClosesBeforeNextPage: 'no' | 'if-contiguous' | 'always';
+  /** A boundary takes effect when the next page is sent, instead of at its own chunk: the bio ends before that page. */
+  readonly boundaryClosesBeforeNextPage: boolean;
   /** The page estimate drops with every piece sent, or once a page has been filled to its end. */
   readonly pageEstimateDrops: 'by-piece' | 'at-page-end';
   /** Flags of the bios of a write (`BIO_FLAG`). */
   readonly writeBioFlags: number;
   /** NOWAIT of the kiocb is handed to the bios of a write. */
   readonly passesNowait: boolean;
+  /** Bios are plugged while the request is built. */
+  readonly plugs: boolean;
   /** Sizes of the bio pools, ascending: a bio has room for the first that is large enough (bio_alloc). */
   readonly bioCapacities: readonly number[];
   /** Reaping: which error a batch of completed bios reports. */
   readonly reapKeeps: 'first-error' | 'last-status';
   /** After a fault in user memory, mapped blocks are filled from the zero page with a reference of their own on it. */
   readonly zeroFillTakesReference: boolean;
+  /** Behind which asynchronous reads bios stay in flight: all that went well, or only those that are not short. */
+  readonly asyncReadsLeave: 'any' | 'whole';
+  /** Room that the chunk rule must leave for a vector that grows: as if it were added anew, or for the bytes added. */
+  readonly grownVectorRoom: 'as-if-new' | 'for-added-bytes';
+  /** Most vectors asked of a bio beside the queue's estimate; 0: no such limit. */
+  readonly bioVectorsMax: number;
+  /** A failed write that would have extended the file is cut off again (core locks only). */
+  readonly truncatesFailedWrite: boolean;
+  /** The request is an iterator, so what is left of it can be told. */
+  readonly takesIterator: boolean;
+  /** Bytes of writes are passed to the task's I/O accounting. */
+  readonly accountsWrites: boolean;
+  /** Lock types instead of flags: driver locks exist, and a reader under them holds the inode lock around the call. */
+  readonly hasLockTypes: boolean;
 }

@@ -80,6 +80,8 @@ export interface Inode {
   sizeBytes: number;
   /** i_dio_count: truncate waits for 0 (inode_dio_wait). */
   dioCount: number;
+  /** Requests that hold i_alloc_sem (revisions before i_dio_count): truncate waits for 0 of these, too. Absent: 0. */
+  allocationReaderCount?: number;
   /** Pages of this file in the page cache, and what can be done with them. */
   readonly mapping: AddressSpace;
   /** True once the super block's completion work queue exists (s_dio_done_wq). */

@@ -13,6 +13,7 @@ import {
   endBioAndRequest,
   endBioForSubmitter,
 } from '../steps/end.ts';
+import { afterWalkOfIterator } from '../steps/finish.ts';
 import { mapMore } from '../steps/map-more.ts';
 import { takePageOfIterator } from '../steps/pin.ts';
 import {
@@ -20,6 +21,7 @@ import {
   submitPageSectionAtOnce,
   vectorCountOfPages,
 } from '../steps/section.ts';
+import { walk } from '../steps/walk.ts';
 
 const traits: DioTraits = {
   createRule: 'unless-inside-size',
@@ -30,18 +32,28 @@ const traits: DioTraits = {
   aliasUnit: 'fs-block',
   resultGrows: 'by-chunk',
   logicallyContiguousBios: true,
-  boundaryClosesBeforeNextPage: 'no',
+  boundaryClosesBeforeNextPage: false,
   pageEstimateDrops: 'at-page-end',
   writeBioFlags: BIO_FLAG.sync | BIO_FLAG.idle,
   passesNowait: true,
+  plugs: true,
   bioCapacities: [4, 16, 64, 128, 256],
   reapKeeps: 'first-error',
   zeroFillTakesReference: true,
+  asyncReadsLeave: 'any',
+  grownVectorRoom: 'as-if-new',
+  bioVectorsMax: 256,
+  truncatesFailedWrite: false,
+  takesIterator: true,
+  accountsWrites: true,
+  hasLockTypes: false,
 };
 
 const steps: DioSteps = {
   enter: enterWithIterator,
   takePage: takePageOfIterator,
+  walkRequest: walk,
+  afterWalk: afterWalkOfIterator,
   mapMore,
   submitPageSection: submitPageSectionAtOnce,
   bioVectorCount: vectorCountOfPages,

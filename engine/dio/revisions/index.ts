@@ -2,9 +2,19 @@
 /** The list of revisions, newest first. Adding one is a file beside this one and a line here. */
 import { HostError } from '../../base/index.ts';
 import type { RevisionSpec } from '../revision.ts';
+import { revision2_6_20 } from './2.6.20.ts';
+import { revision2_6_31 } from './2.6.31.ts';
+import { revision3_1 } from './3.1.ts';
 import { revision6_4 } from './6.4.ts';
+import { revision6_5Merge } from './6.5-merge.ts';
 
-export const REVISIONS: readonly RevisionSpec[] = [revision6_4];
+export const REVISIONS: readonly RevisionSpec[] = [
+  revision6_5Merge,
+  revision6_4,
+  revision3_1,
+  revision2_6_31,
+  revision2_6_20,
+];
 
 /** What a run takes where nobody chose. */
 export const DEFAULT_REVISION_ID = '6.4';

@@ -25,6 +25,7 @@ import { makeWorkQueue, setDeferCompletion } from './map-more.ts';
 const ROW_REQUEST = TRACE.request;
 const ROW_LOCK = TRACE.lock;
 const ROW_UNLOCK = TRACE.unlock;
+const ROW_UNLOCK_UNHELD = TRACE['note-unlock-unheld'];
 const ROW_ALIGN = TRACE.align;
 const ROW_BLOCK_FACTOR = TRACE['block-factor'];
 const ROW_WRITE_AND_WAIT = TRACE['write-and-wait'];
@@ -77,10 +78,11 @@ export function traceLock(dio: Dio): void {
   dio.trace?.add(ROW_LOCK, dio.id, -1);
 }
 
-/** inode_unlock of the lock that the core took. */
+/** inode_unlock, mutex_unlock. Some revisions unlock what nobody holds: noted, and nothing happens. */
 export function unlockInode(dio: Dio): void {
-  dio.trace?.add(ROW_UNLOCK, dio.id, -1);
-  dio.inode.lock.unlockExclusive();
+  const { lock } = dio.inode;
+  dio.trace?.add(lock.isHeldExclusive ? ROW_UNLOCK : ROW_UNLOCK_UNHELD, dio.id, -1);
+  if (lock.isHeldExclusive) lock.unlockExclusive();
 }
 
 /** The way out before anything was counted or submitted. */

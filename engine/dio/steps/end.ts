@@ -72,7 +72,7 @@ function* waitAndIgnore(task: Task<KernelReturn>): Task<void> {
 }
 
 /** A completion outside of any task that has to sleep after all becomes a task of its own. */
-function runInBackground(dio: Dio, value: MaybeTask<KernelReturn>): void {
+export function runInBackground(dio: Dio, value: MaybeTask<KernelReturn>): void {
   if (isTask(value)) dio.kernel.scheduler.spawn('dio completion', value);
 }
 
@@ -109,7 +109,7 @@ export function completeAndInvalidate(
 }
 
 /** Bytes that count: a read ends at the end of the file. */
-function transferredBytes(dio: Dio): number {
+export function transferredBytes(dio: Dio): number {
   if (dio.result === 0) return 0;
   const offsetBytes = dio.iocb.positionBytes;
   const isBeyondEnd = !dio.isWrite && offsetBytes + dio.result > dio.sizeBytes;

@@ -19,14 +19,14 @@ import { COMPLETE } from './end.ts';
 import { releaseQueuedPages } from './pin.ts';
 import { dropCurrentPage, sendCurrentPage } from './section.ts';
 import { submitBio } from './submit.ts';
-import { walk } from './walk.ts';
 import { zeroEdge } from './zero-edge.ts';
 
-/** The walk under a plug, then the rest. */
+/** The walk, then the rest. */
 export function transfer(dio: Dio): MaybeTask<KernelReturn> {
-  dio.kernel.startPlug();
-  const walked = walk(dio);
-  return walked === SLEEPS ? transferAsleep(dio) : afterWalk(dio, walked);
+  const { revision } = dio;
+  if (revision.traits.plugs) dio.kernel.startPlug();
+  const walked = revision.walkRequest(dio);
+  return walked === SLEEPS ? transferAsleep(dio) : revision.afterWalk(dio, walked);
 }
 
 function* transferAsleep(dio: Dio): Task<KernelReturn> {
@@ -34,21 +34,21 @@ function* transferAsleep(dio: Dio): Task<KernelReturn> {
   while (walked === SLEEPS) {
     dio.mapAnswer = yield* dio.pendingTask as Task<KernelReturn>;
     dio.pendingTask = null;
-    walked = walk(dio);
+    walked = dio.revision.walkRequest(dio);
   }
-  const rest = afterWalk(dio, walked);
+  const rest = dio.revision.afterWalk(dio, walked);
   return isTask(rest) ? yield* rest : rest;
 }
 
-/** Everything goes out; what the request comes to so far. */
-function afterWalk(dio: Dio, walked: KernelReturn): MaybeTask<KernelReturn> {
+/** Everything goes out, the request is unlocked, and the submitter waits or leaves. */
+export function afterWalkOfIterator(dio: Dio, walked: KernelReturn): MaybeTask<KernelReturn> {
   if (walked !== 0) releaseQueuedPages(dio);
   // The rest of a write that met a hole is the page cache's: not an error.
   let returned = walked === -ERRNO.ENOTBLK ? 0 : walked;
   zeroEdge(dio, true);
   const sent = submitRest(dio);
   if (returned === 0) returned = sent;
-  dio.kernel.finishPlug();
+  if (dio.revision.traits.plugs) dio.kernel.finishPlug();
   // A read that ended at the end of the file leaves pages behind, too.
   releaseQueuedPages(dio);
   // All blocks are looked up: truncate may come now.
@@ -76,7 +76,8 @@ function leaveOrWait(dio: Dio, returned: KernelReturn): MaybeTask<KernelReturn> 
     dio.isAsync &&
     returned === 0 &&
     dio.result !== 0 &&
-    (!dio.isWrite || dio.result === dio.countBytes);
+    (dio.result === dio.countBytes ||
+      (!dio.isWrite && dio.revision.traits.asyncReadsLeave === 'any'));
   if (leaves) return dropSubmitter(dio, -ERRNO.EIOCBQUEUED);
   const awaited = awaitCompletion(dio);
   return isTask(awaited) ? afterWait(dio, returned, awaited) : dropSubmitter(dio, returned);

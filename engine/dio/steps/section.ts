@@ -121,7 +121,7 @@ function reasonToClose(dio: Dio, bio: Bio): number {
   ) {
     return BIO_CLOSE.file;
   }
-  return traits.boundaryClosesBeforeNextPage !== 'no' && dio.boundary ? BIO_CLOSE.boundary : -1;
+  return traits.boundaryClosesBeforeNextPage && dio.boundary ? BIO_CLOSE.boundary : -1;
 }
 
 /** dio_new_bio and dio_bio_alloc. 0, or the error that reaping found. */

@@ -97,20 +97,29 @@ function runRequest(
     world.inode.sizeBytes = Math.max(world.inode.sizeBytes, request.pos + result);
     world.files.markWritten(request.pos, request.pos + result - 1);
   }
+  const { traits } = world;
   const encoded = encodeRows(world.trace.columns(), firstRow, world.trace.rowCount);
   return {
     ev: encoded.events,
     ret: returnText(returned),
-    left: direct.iter.remainingBytes,
-    ...(completion.result !== null && { kpos: completion.positionBytes }),
-    acct: request.op === 'w' ? encoded.accountedBytes : 0,
+    ...(traits.takesIterator && { left: direct.iter.remainingBytes }),
+    ...(traits.takesIterator && completion.result !== null && { kpos: completion.positionBytes }),
+    ...(traits.accountsWrites && { acct: request.op === 'w' ? encoded.accountedBytes : 0 }),
   };
 }
 
 function enter(world: World, direct: DirectIoRequest): KernelReturn {
-  if (direct.locking === 'core-locks' && direct.iter.direction === 'read') {
-    world.contendInodeLock();
-  }
+  const isRead = direct.iter.direction === 'read';
+  const locksInside = direct.locking === 'core-locks' && isRead && direct.iter.remainingBytes > 0;
+  if (locksInside) world.contendInodeLock();
+  const isCallersLock = direct.locking === 'driver-locks' && isRead;
+  if (isCallersLock) direct.inode.lock.tryLockExclusive();
+  const returned = enterLocked(world, direct);
+  if (isCallersLock) direct.inode.lock.unlockExclusive();
+  return returned;
+}
+
+function enterLocked(world: World, direct: DirectIoRequest): KernelReturn {
   const value = world.io.directIo(direct);
   if (!isTask(value)) {
     world.endContention();
@@ -148,7 +157,7 @@ function makeDirectIoRequest(
             world.kernel.submitBio(bio);
           }
         : null,
-    locking: request.own === 1 ? 'driver-locks' : request.locking === 1 ? 'core-locks' : 'none',
+    locking: lockingOf(world, request),
     skipHoles: request.skip === 1,
     cleanAliases: () => undefined,
     writeSync: () => world.slowly(world.errors.writeSync),
@@ -158,6 +167,12 @@ function makeDirectIoRequest(
       return world.slowly(undefined);
     },
   };
+}
+
+/** `own` counts where there are lock types. */
+function lockingOf(world: World, request: ScenarioRequest): DirectIoRequest['locking'] {
+  if (request.own === 1 && world.traits.hasLockTypes) return 'driver-locks';
+  return request.locking === 1 ? 'core-locks' : 'none';
 }
 
 function finalTrace(
@@ -184,11 +199,13 @@ function finalTrace(
     if (isDirty && page >= FIRST_USER_PAGE) dirty.push(page - FIRST_USER_PAGE);
   }
   const live: [number, number] = [io.pool.liveCount, device.liveBioCount];
+  const sem = inode.allocationReaderCount ?? 0;
   return {
     ...core,
     refs,
     dio: inode.dioCount,
     dirty,
     ...((live[0] !== 0 || live[1] !== 0) && { live }),
+    ...(sem !== 0 && { sem }),
   };
 }

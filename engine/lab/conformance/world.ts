@@ -13,7 +13,7 @@ import {
   type Task,
 } from '../../base/index.ts';
 import type { Bio } from '../../block/index.ts';
-import { openDirectIo, type RevisionSpec } from '../../dio/index.ts';
+import { openDirectIo, type DioTraits, type RevisionSpec } from '../../dio/index.ts';
 import { IovIter, type Memory, type UserSegment } from '../../memory/index.ts';
 import { PAGE_BYTES } from '../../base/index.ts';
 import { InodeLock, type Inode, type Kernel, type Kiocb } from '../../vfs/index.ts';
@@ -65,6 +65,10 @@ export class World {
     this.inode = this.makeInode();
     this.kernel = this.makeKernel();
     this.io = openDirectIo(spec);
+  }
+
+  get traits(): DioTraits {
+    return this.io.pool.revision.traits;
   }
 
   /** The value; in a sleepy world a task that gives it after a sleep. */
@@ -186,7 +190,7 @@ export class World {
   /** The request's buffers: user segments, or kernel vectors cut at page edges. */
   makeIter(request: ScenarioRequest): IovIter {
     const direction = request.op === 'w' ? 'write' : 'read';
-    const isKernel = request.kernel === 1;
+    const isKernel = request.kernel === 1 && this.traits.takesIterator;
     const segments: UserSegment[] = [];
     for (const [address, length] of request.iov) {
       const start = address + FIRST_USER_PAGE * PAGE_BYTES;
