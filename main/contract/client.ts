@@ -42,8 +42,12 @@ export interface SocketLike {
   readonly readyState: number;
   send(data: string): void;
   close(code?: number, reason?: string): void;
-  addEventListener(type: string, listener: (event: never) => void, options?: object): void;
-  removeEventListener(type: string, listener: (event: never) => void): void;
+  addEventListener(
+    type: 'open' | 'message' | 'close',
+    listener: (event: never) => void,
+    options?: { readonly once?: boolean },
+  ): void;
+  removeEventListener(type: 'open' | 'message' | 'close', listener: (event: never) => void): void;
 }
 
 const LOST: HostErrorData = {

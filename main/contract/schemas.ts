@@ -2,6 +2,7 @@
 /** zod schemas of what faces send: the one check of every input that crosses the contract. Types come from engine/lab. */
 import * as z from 'zod';
 import { DISTRIBUTIONS, RW_PATTERNS, type Experiment } from '../../engine/lab/experiment.ts';
+import type { ExplainRequest } from '../../engine/lab/explanation.ts';
 
 const byteCount = z
   .int()
@@ -62,7 +63,7 @@ export const jobSchema = z.strictObject({
   }),
 });
 
-export const experimentSchema = z.strictObject({
+const experimentObject = z.strictObject({
   name: z.string().min(1).max(200),
   target: z.strictObject({
     device: z.strictObject({ id: z.string(), options: optionValues }),
@@ -80,8 +81,11 @@ export const experimentSchema = z.strictObject({
   }),
 }) satisfies z.ZodType<Experiment>;
 
-export const explainRequestSchema = z.strictObject({
-  target: experimentSchema.shape.target,
+/** Typed by the lab's own (read-only) type, so that an experiment goes in as it is. */
+export const experimentSchema: z.ZodType<Experiment, Experiment> = experimentObject;
+
+const explainRequestObject = z.strictObject({
+  target: experimentObject.shape.target,
   op: z.enum(['read', 'write']),
   offsetBytes: byteCount,
   lengthBytes: z
@@ -93,5 +97,6 @@ export const explainRequestSchema = z.strictObject({
   isDsync: z.boolean(),
   revision: z.string(),
 });
+export const explainRequestSchema: z.ZodType<ExplainRequest, ExplainRequest> = explainRequestObject;
 
 export const runIdSchema = z.string().regex(/^[0-9a-z-]{8,64}$/);
