@@ -12,6 +12,7 @@ import {
   hostErrorOf,
   tokenFromFragment,
   type HelloAnswer,
+  type SocketLike,
 } from '../contract/client.ts';
 import { makeServices, pathsOf, type Services } from '../services/index.ts';
 import { LIMITS } from './policy.ts';
@@ -338,7 +339,11 @@ async function enter(token: string): Promise<{
       socket.terminate();
     },
   });
-  const connection = await connectWebSocket({ socket, token, origin: ours() });
+  const connection = await connectWebSocket({
+    socket: socket as unknown as SocketLike,
+    token,
+    origin: ours(),
+  });
   return { session: connection.session ?? '', socket, connection };
 }
 

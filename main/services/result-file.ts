@@ -11,12 +11,13 @@
  */
 import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type * as DuckDbModule from '@duckdb/node-api';
 import type { DuckDBConnection, DuckDBInstance, DuckDBType } from '@duckdb/node-api';
 import { assert, HostError, TRACE_KINDS, type TraceColumns } from '../../engine/base/index.ts';
 import type { RequestColumns, RunResult } from '../../engine/lab/result.ts';
 import { fileError, syncFile, syncFolder } from './durable.ts';
 
-type DuckDb = typeof import('@duckdb/node-api');
+type DuckDb = typeof DuckDbModule;
 type Column = Float64Array | Uint32Array | Int32Array | Int16Array | Uint8Array;
 
 const ROWS_PER_CHUNK = 2048;
@@ -274,7 +275,7 @@ async function fillColumns(
           index,
         },
       );
-      target.set(vector.items as never, at);
+      target.set(vector.items, at);
     });
     at += data.rowCount;
     if (chunk % CHUNKS_PER_TURN === 0) await turn();
@@ -408,7 +409,7 @@ export class ResultWriter {
         const data = this.duckdb.DuckDBDataChunk.create(types, rows);
         columns.forEach((column, index) => {
           const vector = data.getColumnVector(index) as unknown as { items: Column; flush(): void };
-          vector.items.set(column.subarray(from, from + rows) as never);
+          vector.items.set(column.subarray(from, from + rows));
           vector.flush();
         });
         appender.appendDataChunk(data);

@@ -97,7 +97,8 @@ function logFault(log: Log, error: unknown): void {
 
 /** The contract without a wire, for the terminal. */
 export function clientInProcess(services: Services): LabClient {
-  return createRouterClient(makeRouter(services)) as LabClient;
+  const client: LabClient = createRouterClient(makeRouter(services));
+  return client;
 }
 
 /** Serves the contract on ports, one each for a window. */

@@ -28,8 +28,9 @@ import {
   tokenFromFragment,
   type LabClient,
   type LabConnection,
+  type SocketLike,
 } from '../contract/client.ts';
-import type { HostErrorData, RunEvent } from '../contract/types.ts';
+import type { HostErrorData, RunEvent, RunListEntry } from '../contract/types.ts';
 import { startWebHost, type WebHost } from '../headless/server.ts';
 import { clientInProcess, servePorts } from './router.ts';
 
@@ -50,13 +51,15 @@ beforeAll(async () => {
   });
   clients.set('in process', clientInProcess(lab.services));
   const { port1, port2 } = new MessageChannel();
-  servePorts(lab.services, (text) => faults.push(text))(port2 as never);
-  const overPort = connectMessagePort({ port: port1 as never });
+  servePorts(lab.services, (text) => faults.push(text))(port2);
+  const overPort = connectMessagePort({ port: port1 });
   connections.push(overPort);
   clients.set('message port', overPort.client);
   const token = tokenFromFragment(new URL(host.newLink()).hash) ?? '';
   const overSocket = await connectWebSocket({
-    socket: new WebSocket(`${host.origin.replace('http', 'ws')}/rpc`, { origin: host.origin }),
+    socket: new WebSocket(`${host.origin.replace('http', 'ws')}/rpc`, {
+      origin: host.origin,
+    }) as unknown as SocketLike,
     token,
     origin: host.origin,
   });
@@ -202,7 +205,11 @@ describe.each(['in process', 'message port', 'web socket'])('the contract, %s', 
     await client.runs.rename({ runId: id, name: `renamed ${face}` });
     for (;;) {
       const { value } = await list.next();
-      if (value?.some((entry) => entry.name === `renamed ${face}`) === true) break;
+      if (
+        (value as RunListEntry[] | undefined)?.some((entry) => entry.name === `renamed ${face}`) ===
+        true
+      )
+        break;
     }
     stop.abort();
     expect(first.done).toBe(false);
