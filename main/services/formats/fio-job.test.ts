@@ -41,7 +41,6 @@ end_fsync=1
 ramp_time=500ms
 random_distribution=zipf:1.2
 nowait=1
-group_reporting
 
 [plain]
 bs=64k
@@ -107,7 +106,7 @@ bs=64k
 
   it('names every other key, with its line, and runs all the same', () => {
     const { experiment, notes } = parseFioJob(
-      '[global]\nfilename=a\nverify=crc32c\n[j]\nstonewall\nrate_iops=100\niodpeth=8\n',
+      '[global]\nfilename=a\nverify=crc32c\n[j]\nstonewall\nrate_iops=100\niodpeth=8\ngroup_reporting\n',
     );
     expect(experiment).not.toBeNull();
     expect(notes).toEqual([
@@ -115,6 +114,7 @@ bs=64k
       'line 5: stonewall is not honoured.',
       'line 6: rate_iops is not honoured.',
       'line 7: iodpeth is not honoured (a slip of iodepth?).',
+      'line 8: group_reporting is not honoured.',
     ]);
   });
 

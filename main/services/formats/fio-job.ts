@@ -290,20 +290,6 @@ export const FIO_KEYS: readonly FioKey[] = [
       set(state, { distribution: { kind, parameter: number } });
     },
   },
-  // Said and done: what it asks for is what a run is like anyway.
-  {
-    names: [
-      'group_reporting',
-      'thread',
-      'description',
-      'disk_util',
-      'clat_percentiles',
-      'lat_percentiles',
-      'group_reporting',
-    ],
-    isFlag: true,
-    read: () => undefined,
-  },
 ];
 
 /** fio's own defaults, where they differ from ours. */
