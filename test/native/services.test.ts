@@ -119,6 +119,33 @@ describeWith(['e2fsprogs'], 'on a real ext2 image', () => {
     60_000,
   );
 
+  it('the first preset: its numbers agree with what the kernel counts within 1 %', async () => {
+    const [preset] = (await client.host.catalogue()).presets;
+    expect(preset?.id).toBe('first-light');
+    const { experiment } = preset as { experiment: Experiment };
+    const { target } = experiment;
+    const small = {
+      ...experiment,
+      target: { ...target, create: { sizeBytes: 128 * MIB }, fileSizeBytes: 32 * MIB },
+      jobs: experiment.jobs.map((job) => ({ ...job, runtimeSeconds: 1 })),
+    };
+    expect((await client.experiments.check(small)).problems).toEqual([]);
+    for (const time of ['making its image', 'on the image that is there']) {
+      const result = await client.runs.get({ runId: await runToEnd(small) });
+      const engineBytes = result.jobs.reduce((sum, job) => sum + job.read.bytes, 0);
+      const kernelBytes = result.host.processReadBytes ?? 0;
+      expect(engineBytes, time).toBeGreaterThan(MIB);
+      expect(Math.abs(kernelBytes - engineBytes) / engineBytes, time).toBeLessThan(0.01);
+      expect(result.host.isDirect, result.host.directRefusedWhy ?? '').toBe(true);
+    }
+    isSound(String(target.device.options['path']));
+    const estimate = await client.experiments.check({
+      ...small,
+      jobs: small.jobs.map((job) => ({ ...job, timeBased: false, runtimeSeconds: 0 })),
+    });
+    expect(estimate.estimateSeconds).toBeGreaterThan(0);
+  }, 60_000);
+
   it('cancels within its promise, and leaves the image sound', async () => {
     const experiment = onNewImage('cancelled', {
       rw: 'randwrite',
