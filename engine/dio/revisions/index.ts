@@ -2,6 +2,7 @@
 /** The list of revisions, newest first. Adding one is a file beside this one and a line here. */
 import { HostError } from '../../base/index.ts';
 import type { RevisionSpec } from '../revision.ts';
+import { revision2_5_47 } from './2.5.47.ts';
 import { revision2_6_20 } from './2.6.20.ts';
 import { revision2_6_31 } from './2.6.31.ts';
 import { revision3_1 } from './3.1.ts';
@@ -14,6 +15,7 @@ export const REVISIONS: readonly RevisionSpec[] = [
   revision3_1,
   revision2_6_31,
   revision2_6_20,
+  revision2_5_47,
 ];
 
 /** What a run takes where nobody chose. */

@@ -20,6 +20,7 @@ export function submitBio(dio: Dio, reason: number): void {
   const bio = dio.bio as Bio;
   const { kernel, trace, counters } = dio;
   dio.refCount++;
+  dio.biosInFlight++;
   bio.id = kernel.nextBioId();
   if (trace !== null) trace.add(ROW_BIO_CLOSE, dio.id, bio.id, reason);
   if (dio.isAsync && dio.shouldDirty) {
