@@ -6,10 +6,7 @@ import type { FileSystemModule, FileSystemProbe, Kernel } from '../vfs/index.ts'
 import { ext2 } from './ext2/index.ts';
 import { raw } from './raw/index.ts';
 
-export const FILE_SYSTEMS: readonly FileSystemModule[] = [
-  raw as FileSystemModule,
-  ext2 as FileSystemModule,
-];
+export const FILE_SYSTEMS: readonly FileSystemModule[] = [raw, ext2];
 
 /** The module of that id, or a `HostError` that says which there are. */
 export function fileSystemById(id: string): FileSystemModule {

@@ -27,7 +27,6 @@ import type {
   DirectoryEntry,
   FileSystemProbe,
   Inode,
-  Kernel,
   Kiocb,
   MountedFileSystem,
   OpenFile,
@@ -42,7 +41,7 @@ const PIECE_BYTES = 1024 * 1024;
 const REVISION = '6.4';
 
 interface OpenImage {
-  readonly kernel: RunKernel & Kernel;
+  readonly kernel: RunKernel;
   readonly opened: OpenDevice;
   readonly path: string;
 }
@@ -58,10 +57,7 @@ function withImage<T>(
   const scheduler = new Scheduler();
   const { clock, unixMs } = ports;
   const random = new Sfc32(clock.nowNs() % 2 ** 31, unixMs() % 2 ** 31);
-  const kernel = Object.assign(new RunKernel({ clock, scheduler, memory, trace: null }), {
-    unixMs,
-    random,
-  });
+  const kernel = new RunKernel({ clock, scheduler, memory, trace: null, unixMs, random });
   const opened = openDevice(
     'image-file',
     { path },

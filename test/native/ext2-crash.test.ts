@@ -17,7 +17,11 @@ import { describeUnless, findProgram, missingReason } from '../support/tools.ts'
 
 const SEED = Number(process.env['DIOLAB_SEED'] ?? Date.now() % 1_000_000);
 const STATES = Number(process.env['DIOLAB_CRASH_STATES'] ?? 60);
-const DISK_BYTES = 2 * 1024 * 1024;
+/** Small, so that freed blocks are soon used again. */
+const DISK_BYTES = 1024 * 1024;
+/** Less free space than this: a file is removed instead of written. */
+const FREE_BYTES_MIN = 140 * 1024;
+const STEPS = 120;
 const PAGE = 4096;
 /** Each 8-byte word of a file: its file's number, a generation, and its own place, so that every foreign byte shows. */
 const WORD = 8;
@@ -108,7 +112,7 @@ function run(
     });
   };
   const root = lab.inodeAt(fileSystem, '/', null);
-  for (let step = 0; step < 60; step++) {
+  for (let step = 0; step < STEPS; step++) {
     const slot = below(random, 6);
     let name = [...files.keys()][slot];
     const entry = name === undefined ? undefined : files.get(name);
@@ -121,9 +125,12 @@ function run(
       continue;
     }
     const { tracked, opened } = entry;
-    const choice = below(random, 20);
+    const isFull = fileSystem.statfs().freeBytes < FREE_BYTES_MIN;
+    const choice = isFull ? 16 : below(random, 20);
     if (choice < 11) {
-      const at = Math.floor(below(random, Math.max(1, tracked.sizeBytes + 40_000)) / 512) * 512;
+      const at =
+        Math.floor(below(random, tracked.sizeBytes + (step % 4 === 0 ? 400_000 : 20_000)) / 512) *
+        512;
       const length = 512 * (1 + below(random, 100));
       const isDsync = choice < 3;
       const result = lab.write(opened, at, fill(tracked, at, length), {

@@ -217,7 +217,7 @@ function aligned(operation: { at: number; length: number; direct: boolean }): {
 
 function runList(
   id: string,
-  options: object,
+  options: Readonly<Record<string, unknown>>,
   operations: readonly Operation[],
   seed: number,
 ): void {

@@ -23,8 +23,9 @@ import type {
   MountedFileSystem,
   OpenFile,
 } from '../../vfs/index.ts';
-import { Allocator } from './allocator.ts';
-import { BlockMap, mapOne } from './block-map.ts';
+import type { Allocator } from './allocator.ts';
+import type { BlockMap } from './block-map.ts';
+import { mapOne } from './block-map.ts';
 import { checkImage, type Finding } from './check.ts';
 import { Committer, inodeLocation, inodeRecord, noteLargeFile } from './commit.ts';
 import { ExtInode, kindOfMode, recordSize } from './inode.ts';

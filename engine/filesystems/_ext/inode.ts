@@ -2,7 +2,7 @@
 /** An inode of the ext family in memory, and its record on disk. */
 import { SECTOR_BYTES } from '../../base/index.ts';
 import { CoreInode, PageCache, type InodeKind } from '../../vfs/index.ts';
-import { DiskRecord } from './disk-record.ts';
+import type { DiskRecord } from './disk-record.ts';
 import { INO, INODE_FLAG, MODE, MODE_KIND, POINTER_COUNT } from './layout.ts';
 import { unixSeconds, type ExtState } from './state.ts';
 
