@@ -52,7 +52,7 @@ async function loadSections() {
 async function main() {
   installMissing(note);
   const { build } = await import('./build.mjs');
-  
+
   const { machine } = await import('./bench/measure.mjs');
   const all = await loadSections();
   const unknown = asked.filter((id) => !all.some((section) => section.id === id));

@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
+const cache = join(root, 'node_modules', '.cache', 'diolab');
 const bin = (file) => join(root, 'node_modules', file);
 
 export const projects = [
@@ -19,11 +20,21 @@ export const projects = [
   { id: 'scripts', program: 'typescript/bin/tsc', project: 'scripts' },
 ];
 
-function check({ program, project }) {
+function check({ id, program, project }) {
   return new Promise((resolve) => {
     const child = spawn(
       process.execPath,
-      [bin(program), '--noEmit', '--pretty', 'false', '-p', join(root, project)],
+      [
+        bin(program),
+        '--noEmit',
+        ...['--pretty', 'false', '-p', join(root, project)],
+        // What did not change since the last check is not checked again.
+        ...[
+          '--incremental',
+          '--tsBuildInfoFile',
+          join(cache, `${id.replace('/', '-')}.tsbuildinfo`),
+        ],
+      ],
       { cwd: root },
     );
     let output = '';
