@@ -16,8 +16,6 @@ import type { RunOptions } from '../program.ts';
 import { line, type Terminal } from '../terminal.ts';
 
 type TextKind = 'yaml' | 'fio';
-/** An experiment as the contract takes it. */
-type Asked = Parameters<LabClient['runs']['start']>[0];
 
 /** Which kind of job a file is: by its ending, else by whether it has a section in brackets. */
 export function kindOfJob(name: string, text: string): TextKind {
@@ -127,7 +125,7 @@ async function prepare(
   client: LabClient,
   job: string,
   options: RunOptions,
-): Promise<Asked | number> {
+): Promise<Experiment | number> {
   const name = job === '-' ? 'standard input' : job;
   const text = readJob(job);
   const parsed = await client.experiments.parse({ text, kind: kindOfJob(job, text) });
@@ -138,8 +136,7 @@ async function prepare(
   const set = await applySets(parsed.experiment, options.set);
   const { target } = set;
   const consentToWrite = target.consentToWrite || options.consent;
-  // A copy: the contract takes plain data that may be changed.
-  const experiment = structuredClone({ ...set, target: { ...target, consentToWrite } }) as Asked;
+  const experiment: Experiment = { ...set, target: { ...target, consentToWrite } };
   const check = await client.experiments.check(experiment);
   if (check.problems.length > 0) return tellProblems(terminal, name, check.problems);
   if (options.output === 'text') {
