@@ -27,6 +27,8 @@ import type { Revision } from './revision.ts';
 export const DIO_PAGES = 64;
 /** Where a page number is expected: none. Not the zero page, which is a page. */
 export const NO_PAGE = -1;
+/** As `walkPage`: a page that should be there and is not. What touches it stops the kernel. */
+export const NULL_PAGE = -2;
 /** A step's answer: `pendingTask` has to run first, then the step is called again. Outside of every errno. */
 export const SLEEPS = -0x40000000;
 /** The walk's answer where the end of the file was met: it stops without an error. */
@@ -109,13 +111,15 @@ export class Dio {
   nextPinAddressBytes = 0;
   /** Where the walk starts in the first page of the segment. */
   firstPageFrom = 0;
+  /** Added to the place in the page for the first chunk only. 0 but in a revision that computes it wrongly. */
+  firstPageSkewBytes = 0;
   /** i_alloc_sem is held until the completion. */
   holdsAllocSem = false;
   /** The lock was the caller's, is dropped for the transfer and has to be taken again. */
   mustRelock = false;
 
   // Page queue: pin.
-  readonly pages = new Int32Array(DIO_PAGES);
+  pages = new Int32Array(DIO_PAGES);
   head = 0;
   tail = 0;
   /** Where the bytes start in the first page of the queue and end in the last. */
@@ -204,6 +208,10 @@ export class Dio {
     this.queueTo = 0;
     this.pageError = 0;
     this.currentPage = NO_PAGE;
+    this.currentOffsetBytes = 0;
+    this.currentLengthBytes = 0;
+    this.currentBlock = 0;
+    this.firstPageSkewBytes = 0;
     this.bio = null;
     this.bioFileOffsetBytes = 0;
     this.finalBlockInBio = -1;

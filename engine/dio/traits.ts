@@ -56,6 +56,10 @@ export interface DioTraits {
   readonly takesIterator: boolean;
   /** Bytes of writes are passed to the task's I/O accounting. */
   readonly accountsWrites: boolean;
+  /** Memory of the kernel's that a request may be made of: vectors within a page each, whole pages, or none. */
+  readonly kernelMemory: 'vectors' | 'pages' | 'none';
+  /** A vector can come out longer than its page; submitting it stops the kernel. */
+  readonly vectorsMayLeavePages: boolean;
   /** Lock types instead of flags: driver locks exist, and a reader under them holds the inode lock around the call. */
   readonly hasLockTypes: boolean;
 }

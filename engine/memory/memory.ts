@@ -12,7 +12,7 @@ import { assert, PAGE_BYTES, type Arena } from '../base/index.ts';
 export const ZERO_PAGE = 0;
 
 /** Bits of a page's state. */
-export const PAGE_STATE = { absent: 1, readOnly: 2, dirty: 4, allocated: 8 } as const;
+export const PAGE_STATE = { absent: 1, readOnly: 2, dirty: 4, allocated: 8, upToDate: 16 } as const;
 
 export class Memory {
   readonly pageCount: number;

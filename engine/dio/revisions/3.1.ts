@@ -35,6 +35,7 @@ export const revision3_1: RevisionSpec = {
     plugs: false,
     asyncReadsLeave: 'whole',
     takesIterator: false,
+    kernelMemory: 'none',
   },
   steps: {
     enter: enterWithFlags,

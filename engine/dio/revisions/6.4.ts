@@ -46,6 +46,8 @@ const traits: DioTraits = {
   truncatesFailedWrite: false,
   takesIterator: true,
   accountsWrites: true,
+  kernelMemory: 'vectors',
+  vectorsMayLeavePages: false,
   hasLockTypes: false,
 };
 

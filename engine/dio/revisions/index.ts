@@ -4,6 +4,7 @@ import { HostError } from '../../base/index.ts';
 import type { RevisionSpec } from '../revision.ts';
 import { revision2_5_47 } from './2.5.47.ts';
 import { revision2_6_20 } from './2.6.20.ts';
+import { revision2_6_31Pages } from './2.6.31-pages.ts';
 import { revision2_6_31 } from './2.6.31.ts';
 import { revision3_1 } from './3.1.ts';
 import { revision6_4 } from './6.4.ts';
@@ -14,6 +15,7 @@ export const REVISIONS: readonly RevisionSpec[] = [
   revision6_4,
   revision3_1,
   revision2_6_31,
+  revision2_6_31Pages,
   revision2_6_20,
   revision2_5_47,
 ];

@@ -69,7 +69,7 @@ export function completeThroughFileSystem(
   returned: KernelReturn,
   flags: number,
 ): MaybeTask<KernelReturn> {
-  const transferred = transferredBytes(dio);
+  const transferred = transferredBytes(dio, dio.iocb.positionBytes);
   const result = plainResult(dio, returned, transferred);
   const isAsync = (flags & COMPLETE.async) !== 0;
   const { endIo } = dio.request;
@@ -101,12 +101,12 @@ export function completeWithAllocSem(
   returned: KernelReturn,
   flags: number,
 ): MaybeTask<KernelReturn> {
-  const transferred = transferredBytes(dio);
   const isAsync = (flags & COMPLETE.async) !== 0;
+  const offsetBytes = placeOf(dio, isAsync);
+  const transferred = transferredBytes(dio, offsetBytes);
   const { endIo } = dio.request;
   if (endIo !== null && dio.result !== 0) {
     const { iocb, trace, driverData } = dio;
-    const offsetBytes = iocb.positionBytes;
     if (trace !== null) {
       trace.add(ROW_END_IO, dio.id, -1, offsetBytes, transferred, driverWord(dio), 0, -1);
     }
@@ -116,12 +116,16 @@ export function completeWithAllocSem(
   return leaveWithAllocSem(dio, returned, isAsync);
 }
 
+/** Where the request starts, as the code sees it: the submitter knows, the last bio looks at the kiocb. */
+const placeOf = (dio: Dio, isAsync: boolean): number =>
+  isAsync ? dio.iocb.positionBytes : dio.offsetBytes;
+
 function leaveWithAllocSem(dio: Dio, returned: KernelReturn, isAsync: boolean): KernelReturn {
   if (dio.holdsAllocSem) {
     if (dio.trace !== null) dio.trace.add(ROW_ALLOC_SEM_UP, dio.id, -1);
     dio.inode.allocationReaderCount = (dio.inode.allocationReaderCount ?? 0) - 1;
   }
-  const result = plainResult(dio, returned, transferredBytes(dio));
+  const result = plainResult(dio, returned, transferredBytes(dio, placeOf(dio, isAsync)));
   if (isAsync) completeKiocb(dio, result);
   dio.pool.give(dio);
   return result;

@@ -95,7 +95,7 @@ export function completeAndInvalidate(
   returned: KernelReturn,
   flags: number,
 ): MaybeTask<KernelReturn> {
-  const transferred = transferredBytes(dio);
+  const transferred = transferredBytes(dio, dio.iocb.positionBytes);
   const result = resultByPrecedence(dio, returned, transferred);
   const { endIo } = dio.request;
   if (endIo === null) return afterEndIo(dio, result, transferred, flags);
@@ -109,9 +109,8 @@ export function completeAndInvalidate(
 }
 
 /** Bytes that count: a read ends at the end of the file. */
-export function transferredBytes(dio: Dio): number {
+export function transferredBytes(dio: Dio, offsetBytes: number): number {
   if (dio.result === 0) return 0;
-  const offsetBytes = dio.iocb.positionBytes;
   const isBeyondEnd = !dio.isWrite && offsetBytes + dio.result > dio.sizeBytes;
   return isBeyondEnd ? dio.sizeBytes - offsetBytes : dio.result;
 }

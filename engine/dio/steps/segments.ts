@@ -110,6 +110,15 @@ export function pagesOfSegments(dio: Dio): number {
  * 0, or -EINVAL.
  */
 export function chooseUnitBySegment(dio: Dio): KernelReturn {
+  return chooseUnitOfParts(dio, dio.offsetBytes, dio.iter.segments);
+}
+
+/** The same for any place in the file and any parts of memory. */
+export function chooseUnitOfParts(
+  dio: Dio,
+  fileOffsetBytes: number,
+  parts: readonly UserSegment[],
+): KernelReturn {
   const { device } = dio.request;
   const fsBlockBits = dio.inode.blockBits;
   const logicalBits = device === null ? 0 : 31 - Math.clz32(device.limits.logicalBlockBytes);
@@ -123,8 +132,8 @@ export function chooseUnitBySegment(dio: Dio): KernelReturn {
     if (dio.trace !== null) traceAlign(dio, align, blockBits, passes, device !== null);
     return passes;
   };
-  if (!check(dio.offsetBytes % 0x40000000)) return -ERRNO.EINVAL;
-  for (const { addressBytes, lengthBytes } of dio.iter.segments) {
+  if (!check(fileOffsetBytes % 0x40000000)) return -ERRNO.EINVAL;
+  for (const { addressBytes, lengthBytes } of parts) {
     if (!check((addressBytes % 0x40000000) | lengthBytes)) return -ERRNO.EINVAL;
   }
   dio.blockBits = blockBits;

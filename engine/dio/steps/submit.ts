@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** A finished bio goes to the block layer (dio_bio_submit), with its trace rows. */
-import { PAGE_BYTES, TRACE, TRACE_OP, type Trace } from '../../base/index.ts';
+import { KernelBug, PAGE_BYTES, TRACE, TRACE_OP, type Trace } from '../../base/index.ts';
 import { VECTOR_WORDS, type Bio } from '../../block/index.ts';
 import { ZERO_PAGE, type Memory } from '../../memory/index.ts';
 import type { Dio } from '../state.ts';
@@ -33,12 +33,22 @@ export function submitBio(dio: Dio, reason: number): void {
     counters.bioBytes += bio.sizeBytes;
   }
   const fileOffsetBytes = dio.bioFileOffsetBytes;
+  if (dio.revision.traits.vectorsMayLeavePages) checkVectors(bio);
   if (trace !== null) traceSubmit(trace, dio, bio, submitIo === null ? -1 : fileOffsetBytes);
   if (submitIo === null) kernel.submitBio(bio);
   else submitIo(bio, fileOffsetBytes);
   dio.bio = null;
   dio.boundary = false;
   dio.bioFileOffsetBytes = 0;
+}
+
+/** What the device would do with a vector that leaves its page is nobody's to define: the kernel stops here. */
+function checkVectors(bio: Bio): void {
+  for (let at = 0; at < bio.vectorCount * VECTOR_WORDS; at += VECTOR_WORDS) {
+    const end = (bio.vectors[at + 1] as number) + (bio.vectors[at + 2] as number);
+    if (end <= PAGE_BYTES) continue;
+    throw new KernelBug('BUG: vector outside its page', `it ends at byte ${String(end)}`);
+  }
 }
 
 /** `submitIoOffset` >= 0: the driver submits, from that place in the file. */

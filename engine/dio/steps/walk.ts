@@ -14,7 +14,7 @@ import {
   TRACE,
   type KernelReturn,
 } from '../../base/index.ts';
-import { NO_PAGE, SLEEPS, STOPS, type Dio } from '../state.ts';
+import { NO_PAGE, NULL_PAGE, SLEEPS, STOPS, type Dio } from '../state.ts';
 import { zeroEdge } from './zero-edge.ts';
 
 const ROW_HOLE = TRACE.hole;
@@ -32,6 +32,7 @@ export function walk(dio: Dio): KernelReturn {
     }
     const walked = walkPage(dio);
     if (walked === SLEEPS) return SLEEPS;
+    if (dio.walkPage === NULL_PAGE) throw nullPage('a page that was not pinned is let go');
     dio.memory.put(dio.walkPage);
     dio.walkPage = NO_PAGE;
     if (walked !== 0) return walked === STOPS ? 0 : walked;
@@ -106,14 +107,20 @@ function passHole(dio: Dio): KernelReturn {
     }
   }
   zeroUserMemory(dio, dio.walkPage, dio.walkFrom, blockBytes);
+  dio.firstPageSkewBytes = 0;
   dio.blockInFile++;
   dio.walkFrom += blockBytes;
   if (traits.resultGrows === 'by-chunk') dio.result += blockBytes;
   return 0;
 }
 
+function nullPage(why: string): KernelBug {
+  return new KernelBug('BUG: null page', why);
+}
+
 /** zero_user. */
 function zeroUserMemory(dio: Dio, page: number, offsetBytes: number, lengthBytes: number): void {
+  if (page === NULL_PAGE) throw nullPage('a page that was not pinned is zeroed');
   if (dio.trace !== null) dio.trace.add(ROW_ZERO, dio.id, -1, page, offsetBytes, lengthBytes);
   if (offsetBytes + lengthBytes > PAGE_BYTES) {
     throw new KernelBug('BUG: zeroing outside the page', `offset ${String(offsetBytes)}`);
@@ -126,7 +133,10 @@ function zeroUserMemory(dio: Dio, page: number, offsetBytes: number, lengthBytes
 function passChunk(dio: Dio): KernelReturn {
   const { blockBits, mapping, revision } = dio;
   if (dio.blockFactorBits !== 0 && !dio.startZeroDone) zeroEdge(dio, false);
-  const inPage = (dio.walkTo - dio.walkFrom) >>> blockBits;
+  const offsetBytes = dio.walkFrom + dio.firstPageSkewBytes;
+  dio.firstPageSkewBytes = 0;
+  // Unsigned, as there: an offset beyond the page leaves room without end.
+  const inPage = (dio.walkTo - offsetBytes) >>> blockBits;
   const inRequest = dio.finalBlockInRequest - dio.blockInFile;
   const chunkBlocks = Math.min(dio.blocksAvailable, inPage, inRequest);
   const chunkBytes = chunkBlocks << blockBits;
@@ -137,7 +147,7 @@ function passChunk(dio: Dio): KernelReturn {
   const sent = revision.submitPageSection(
     dio,
     dio.walkPage,
-    dio.walkFrom,
+    offsetBytes,
     chunkBytes,
     dio.nextBlockForIo,
   );

@@ -190,11 +190,12 @@ export class World {
   /** The request's buffers: user segments, or kernel vectors cut at page edges. */
   makeIter(request: ScenarioRequest): IovIter {
     const direction = request.op === 'w' ? 'write' : 'read';
-    const isKernel = request.kernel === 1 && this.traits.takesIterator;
+    const { kernelMemory } = this.traits;
+    const isKernel = request.kernel === 1 && kernelMemory !== 'none';
     const segments: UserSegment[] = [];
     for (const [address, length] of request.iov) {
       const start = address + FIRST_USER_PAGE * PAGE_BYTES;
-      if (!isKernel) {
+      if (kernelMemory !== 'vectors' || !isKernel) {
         segments.push({ addressBytes: start, lengthBytes: length });
         continue;
       }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * August 2009: the first two patches of a series that makes direct I/O work on an array of pages, so that the loop driver can use it.
+ * A request for comments; it was not merged. Its faults are ported as they are: some of them stop the kernel, and the lab says so.
+ */
+import type { RevisionSpec } from '../revision.ts';
+import {
+  completeBioOfPages,
+  enterByPages,
+  submitPageSectionOfArray,
+  takePageOfArray,
+  walkPageArray,
+} from '../steps/page-array.ts';
+import { revision2_6_31 } from './2.6.31.ts';
+
+export const revision2_6_31Pages: RevisionSpec = {
+  id: '2.6.31-pages',
+  title: 'Linux 2.6.31 with page-based direct I/O (patches, 2009)',
+  releasedOn: '2009-08-17',
+  basedOn: revision2_6_31,
+  traits: {
+    kernelMemory: 'pages',
+    vectorsMayLeavePages: true,
+  },
+  steps: {
+    enter: enterByPages,
+    takePage: takePageOfArray,
+    walkRequest: walkPageArray,
+    submitPageSection: submitPageSectionOfArray,
+    completeBio: completeBioOfPages,
+  },
+  changes: [
+    {
+      what: 'Each segment is a request of its own, waited for before the next one starts.',
+      reason: 'do_dio turns one struct iovec after the other into an array of pages.',
+      effect: 'core',
+    },
+    {
+      what: 'Pages of the kernel can be handed in; they are marked up to date and not let go.',
+      reason: 'The loop driver passes the pages of its bios on.',
+      effect: 'core',
+    },
+    {
+      what: 'A buffer that starts inside a page gives data from the wrong place, or from outside of it.',
+      reason: 'The offset in the first page is added in blocks and again in bytes, less one block.',
+      effect: 'core',
+    },
+    {
+      what: 'Memory that is only partly there stops the kernel.',
+      reason: 'Pages that were not pinned are used as if they were: a null page.',
+      effect: 'core',
+    },
+    {
+      what: 'Reads under core locks neither lock nor write dirty pages back, but unlock.',
+      reason: 'The end of the request is never computed, so every read looks empty.',
+      effect: 'detail',
+    },
+    {
+      what: 'An asynchronous write that extends the file stays asynchronous.',
+      reason: 'The same: its end is taken to be its start.',
+      effect: 'core',
+    },
+    {
+      what: 'A misaligned request leaks the pages that were pinned for it.',
+      reason: 'They are pinned before the alignment is checked, and nobody lets them go.',
+      effect: 'detail',
+    },
+  ],
+};
