@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HostError } from '../../engine/base/index.ts';
 
@@ -63,12 +63,26 @@ export async function syncFile(path: string): Promise<void> {
   }
 }
 
-/** Makes the folder and what is above it, and makes them last. */
+const isFolder = (path: string): Promise<boolean> =>
+  stat(path).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+
+/**
+ * Makes the folder and what is above it, and makes them last. Not by mkdir's own `recursive`: that never ends where a file system
+ * answers ENOENT inside a folder that exists (/proc).
+ */
 export async function makeFolder(folder: string): Promise<void> {
+  if (await isFolder(folder)) return;
+  const above = dirname(folder);
+  if (above !== folder) await makeFolder(above);
   try {
-    const first = await mkdir(folder, { recursive: true });
-    if (first !== undefined) await syncFolder(dirname(first));
+    await mkdir(folder);
+    await syncFolder(above);
   } catch (error) {
+    // Somebody else may have made it meanwhile.
+    if (await isFolder(folder)) return;
     throw fileError(error, 'make the folder', folder);
   }
 }
