@@ -11,11 +11,19 @@ export default defineConfig({
           name: 'unit',
           include: ['engine/**/*.test.ts', 'main/**/*.test.ts', 'scripts/**/*.test.ts'],
           environment: 'node',
+          // Only a hang should end a test: a busy machine is slow.
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
         plugins: [vue()],
-        test: { name: 'renderer', include: ['renderer/**/*.test.ts'], environment: 'happy-dom' },
+        test: {
+          name: 'renderer',
+          include: ['renderer/**/*.test.ts'],
+          environment: 'happy-dom',
+          testTimeout: 60_000,
+        },
       },
       {
         test: {
