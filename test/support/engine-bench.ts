@@ -125,7 +125,7 @@ function makeLoad(
     },
     endIo: null,
     submitIo: null,
-    locking: 'driver-locks',
+    locking: 'none',
     skipHoles: false,
     cleanAliases: () => undefined,
     writeSync: () => 0,

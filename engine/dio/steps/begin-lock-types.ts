@@ -18,6 +18,7 @@ import { transfer } from './finish.ts';
 import { chooseUnitBySegment } from './segments.ts';
 
 const ROW_ALLOC_SEM_DOWN = TRACE['alloc-sem-down'];
+const ROW_LOCK = TRACE.lock;
 const ROW_TRUNCATE = TRACE.truncate;
 
 /** __blockdev_direct_IO. Bytes, minus an errno, or -EIOCBQUEUED. */
@@ -98,9 +99,13 @@ function lockedTransfer(dio: Dio, endBytes: number): MaybeTask<KernelReturn> {
   const returned = transfer(dio);
   if (!truncates && !mustRelock) return returned;
   const leaving: Leaving = { request, id, endBytes, truncates, mustRelock };
-  if (isTask(returned) || mustRelock) return leaveAsleep(leaving, returned);
+  if (isTask(returned)) return leaveAsleep(leaving, returned);
   const failed = truncateFailed(leaving, returned);
-  return isTask(failed) ? leaveAsleep(leaving, returned, failed) : returned;
+  if (isTask(failed)) return leaveAsleep(leaving, returned, failed);
+  if (!mustRelock) return returned;
+  if (!inode.lock.tryLockExclusive()) return relockAsleep(leaving, returned);
+  request.kernel.trace?.add(ROW_LOCK, id, -1);
+  return returned;
 }
 
 interface Leaving {
@@ -129,10 +134,14 @@ function* leaveAsleep(
   const returned = isTask(transferring) ? yield* transferring : transferring;
   const failed = truncating ?? truncateFailed(leaving, returned);
   if (isTask(failed)) yield* failed;
-  if (leaving.mustRelock) {
-    const { inode, kernel } = leaving.request;
-    if (!inode.lock.tryLockExclusive()) yield* inode.lock.lockExclusive();
-    kernel.trace?.add(TRACE.lock, leaving.id, -1);
-  }
+  if (!leaving.mustRelock) return returned;
+  return yield* relockAsleep(leaving, returned);
+}
+
+/** The caller gets the lock back that was dropped for the transfer. */
+function* relockAsleep(leaving: Leaving, returned: KernelReturn): Task<KernelReturn> {
+  const { inode, kernel } = leaving.request;
+  if (!inode.lock.tryLockExclusive()) yield* inode.lock.lockExclusive();
+  kernel.trace?.add(ROW_LOCK, leaving.id, -1);
   return returned;
 }
