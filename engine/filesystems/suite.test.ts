@@ -165,6 +165,20 @@ for (const module of FILE_SYSTEMS) {
         });
         expect(lab.run(fileSystem.lookup(made, 'x'))).toMatchObject({ error: 'ENOTDIR' });
         expect(lab.run(fileSystem.unlink(root, 'folder'))).toMatchObject({ error: 'ENOTEMPTY' });
+        expectOk(lab.run(fileSystem.create(root, 'other', 'directory')));
+        const rename = fileSystem.rename?.bind(fileSystem);
+        if (rename !== undefined) {
+          expect(lab.run(rename(root, 'folder', folder, 'inside'))).toMatchObject({
+            error: 'EINVAL',
+          });
+          expect(lab.run(rename(root, 'folder', root, 'other'))).toMatchObject({ error: 'EEXIST' });
+          const other = lab.inodeAt(fileSystem, 'other', null);
+          expectOk(lab.run(rename(root, 'folder', other, 'moved')));
+          expect(expectOk(lab.run(fileSystem.lookup(folder, '..')))).toBe(other.inodeNumber);
+          expect(lab.run(fileSystem.checkInvariants())).toEqual([]);
+          expectOk(lab.run(rename(other, 'moved', root, 'folder')));
+        }
+        expectOk(lab.run(fileSystem.unlink(root, 'other')));
         expectOk(lab.run(fileSystem.unlink(folder, 'naïve ☃')));
         expectOk(lab.run(fileSystem.unlink(root, 'folder')));
         expect(lab.run(fileSystem.checkInvariants())).toEqual([]);
@@ -220,6 +234,22 @@ for (const module of FILE_SYSTEMS) {
         const again = left.mount(module.id);
         expect(again.statfs().state).toBe('dirty');
         same(left.read(left.openPath(again, 'file'), 0, 4096, direct), stamped(1, 0, 4096));
+        left.unmount(again);
+        expect(left.mount(module.id).statfs().state).toBe('clean');
+      });
+
+      it('what a killed process leaves can be mounted again, with nothing lost that was synced', () => {
+        const [lab, fileSystem] = fresh();
+        const file = filled(lab, fileSystem);
+        // fsync of one file brings its pointers to the disk, and not yet the bitmaps.
+        expect(lab.run(fileSystem.sync())).toBe(0);
+        expect(lab.write(file, 262_144, stamped(1, 262_144, 131_072), direct)).toBe(131_072);
+        expect(lab.run(file.fsync(false))).toBe(0);
+        const left = new FileSystemLab(lab.disk.bytes.slice());
+        const again = left.mount(module.id);
+        const found = left.openPath(again, 'file');
+        same(left.read(found, 0, 393_216, direct), stamped(1, 0, 393_216));
+        expect(left.run(again.checkInvariants())).toEqual([]);
         left.unmount(again);
         expect(left.mount(module.id).statfs().state).toBe('clean');
       });

@@ -253,6 +253,8 @@ export interface MountedFileSystem {
   open(inode: Inode): Task<Result<OpenFile>>;
   create(directory: Inode, name: string, kind: 'file' | 'directory'): Task<Result<Inode>>;
   unlink(directory: Inode, name: string): Task<Result<void>>;
+  /** Moves a name; an existing target is EEXIST. Absent: it cannot. */
+  rename?(from: Inode, fromName: string, to: Inode, toName: string): Task<Result<void>>;
   truncate(inode: Inode, sizeBytes: number): Task<KernelReturn>;
   statfs(): FileSystemProbe;
   /** Writes back everything dirty, marks the file system clean, flushes. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * A small fsck: reads the whole image's metadata and says what contradicts what. It changes nothing. Used by tests after every
- * random run, and by mount on an image that was not left clean.
+ * A small fsck: reads the whole image's metadata and says what contradicts what. Used by tests after every random run, and by mount
+ * on an image that was not left clean; then it also brings bitmaps and counters (rules 2 and 3) in line with the inodes, in the
+ * buffer cache, since those are all that our own order of writing leaves behind (commit.ts).
  *
  * Rules checked: 1. no block has two owners, none lies outside; 2. the bitmaps mark exactly what is in use; 3. counters agree;
  * 4. directories are sound, every entry leads to an inode in use of the same kind, every inode in use is reached, link counts agree;
@@ -10,7 +11,7 @@
 import type { Task } from '../../base/index.ts';
 import { HostError } from '../../base/index.ts';
 import type { BlockBuffer } from '../../vfs/index.ts';
-import { testBit, setBit } from './bitmap.ts';
+import { clearBit, setBit, testBit } from './bitmap.ts';
 import type { BlockMap } from './block-map.ts';
 import { inodeLocation, inodeRecord } from './commit.ts';
 import { decodeName } from './text.ts';
@@ -42,9 +43,13 @@ class Checker {
   private readonly directories: Directory[] = [];
   private readonly aclBlocks = new Set<number>();
 
+  /** Bits and counters brought in line. */
+  repairCount = 0;
+
   constructor(
     private readonly state: ExtState,
     private readonly blockMap: BlockMap,
+    private readonly repairs: boolean,
   ) {
     const { blocksCount, inodesCount } = state.geometry;
     this.used = new Uint8Array(Math.ceil(blocksCount / 8));
@@ -70,6 +75,16 @@ class Checker {
   }
   private note(rule: string, where: string): void {
     if (!this.isFull) this.findings.push({ rule, where });
+  }
+
+  /** What a repair puts right; without one it is a finding. */
+  private mend(rule: string, where: string, repair: () => void): void {
+    if (!this.repairs) {
+      this.note(rule, where);
+      return;
+    }
+    repair();
+    this.repairCount++;
   }
 
   private markSystemBlocks(): void {
@@ -116,31 +131,49 @@ class Checker {
     let directories = 0;
     for (let bit = 0; bit < geometry.inodesPerGroup && !this.isFull; bit++) {
       const number = group * geometry.inodesPerGroup + bit + 1;
-      const isMarked = testBit(bitmap.bytes, bit);
-      if (isMarked) used++;
       const isReserved = number < geometry.firstInode && number !== ROOT_INODE;
-      if (isReserved && !isMarked)
+      const isMarked = testBit(bitmap.bytes, bit);
+      if (isReserved && !isMarked) {
         this.note('reserved inode is not marked', `inode ${String(number)}`);
-      if (!isMarked && isReserved) continue;
-      const isDirectory = yield* this.checkInode(number, isMarked, isReserved);
-      if (isDirectory) directories++;
+        continue;
+      }
+      const kind = yield* this.checkInode(number, isMarked, isReserved);
+      if (kind === 'directory') directories++;
+      if (kind === 'free' && isMarked) {
+        this.mend('marked inode is not in use', `inode ${String(number)}`, () => {
+          clearBit(bitmap.bytes, bit);
+          this.state.cache.markDirty(bitmap, 0);
+        });
+      }
+      if (testBit(bitmap.bytes, bit)) used++;
     }
     const where = `group ${String(group)}`;
     if (this.isFull) return;
-    if (geometry.inodesPerGroup - used !== groups.freeInodes(group)) {
-      this.note('free inode count is wrong', where);
+    const free = geometry.inodesPerGroup - used;
+    if (free !== groups.freeInodes(group)) {
+      this.mend('free inode count is wrong', where, () => {
+        groups.addFreeInodes(group, free - groups.freeInodes(group));
+      });
     }
-    if (directories !== groups.directories(group)) this.note('directory count is wrong', where);
+    if (directories !== groups.directories(group)) {
+      this.mend('directory count is wrong', where, () => {
+        groups.addDirectories(group, directories - groups.directories(group));
+      });
+    }
   }
 
-  /** True for a directory in use. */
-  private *checkInode(number: number, isMarked: boolean, isReserved: boolean): Task<boolean> {
+  /** What the inode turns out to be; 'free' also for one that is marked and not in use. */
+  private *checkInode(
+    number: number,
+    isMarked: boolean,
+    isReserved: boolean,
+  ): Task<'free' | 'directory' | 'other'> {
     const { state } = this;
     const block = yield* state.cache.load(inodeLocation(state, number).deviceBlock);
     const name = `inode ${String(number)}`;
     if (typeof block === 'number') {
       this.note('inode table cannot be read', name);
-      return false;
+      return 'other';
     }
     const record = inodeRecord(state, number, block);
     const inode = new ExtInode(state, number, record.u16(INO.mode));
@@ -148,16 +181,13 @@ class Checker {
     state.cache.release(block);
     if (!isMarked) {
       if (inode.linkCount > 0 && inode.mode !== 0) this.note('inode in use is not marked', name);
-      return false;
+      return 'free';
     }
     if (isReserved) {
       if (inode.hasBlockMap || inode.sectorCount > 0) yield* this.checkBlocks(inode, name, null);
-      return false;
+      return 'other';
     }
-    if (inode.linkCount === 0) {
-      this.note('marked inode is not in use', name);
-      return false;
-    }
+    if (inode.linkCount === 0) return 'free';
     setBit(this.inUse, number);
     this.links[number] = inode.linkCount;
     const directory = inode.kind === 'directory' ? { inode, blocks: [] as number[] } : null;
@@ -165,7 +195,7 @@ class Checker {
     for (const what of inode.unsupported())
       this.note('inode uses what is not known', `${name}: ${what}`);
     if (inode.hasBlockMap) yield* this.checkBlocks(inode, name, directory);
-    return directory !== null;
+    return directory !== null ? 'directory' : 'other';
   }
 
   private *checkBlocks(inode: ExtInode, name: string, directory: Directory | null): Task<void> {
@@ -269,18 +299,39 @@ class Checker {
       for (let bit = 0; bit < groups.blocksIn(group); bit++) {
         const isMarked = testBit(bitmap.bytes, bit);
         const isUsed = testBit(this.used, first + bit);
-        if (!isMarked) free++;
+        if (!isUsed) free++;
         if (isMarked === isUsed) continue;
         const rule = isUsed ? 'block in use is not marked' : 'marked block is not in use';
-        this.note(rule, `${where}, block ${String(first + bit)}`);
+        this.mend(rule, `${where}, block ${String(first + bit)}`, () => {
+          if (isUsed) setBit(bitmap.bytes, bit);
+          else clearBit(bitmap.bytes, bit);
+          state.cache.markDirty(bitmap, 0);
+        });
       }
       state.cache.release(bitmap);
-      if (free !== groups.freeBlocks(group)) this.note('free block count is wrong', where);
+      if (free !== groups.freeBlocks(group)) {
+        this.mend('free block count is wrong', where, () => {
+          groups.addFreeBlocks(group, free - groups.freeBlocks(group));
+        });
+      }
     }
   }
 }
 
-/** Findings of the image as it is on the disk and in the buffer cache; empty: sound. */
+/** Findings of the image as it is on the disk and in the buffer cache; empty: sound. Changes nothing. */
 export function* checkImage(state: ExtState, blockMap: BlockMap): Task<readonly Finding[]> {
-  return yield* new Checker(state, blockMap).run();
+  return yield* new Checker(state, blockMap, false).run();
+}
+
+/**
+ * The same, with bitmaps and counters brought in line in the buffer cache. Where there are findings beside those, the caller throws
+ * the cache away; else the next commit writes what was mended.
+ */
+export function* mendImage(
+  state: ExtState,
+  blockMap: BlockMap,
+): Task<{ readonly findings: readonly Finding[]; readonly repairCount: number }> {
+  const checker = new Checker(state, blockMap, true);
+  const findings = yield* checker.run();
+  return { findings, repairCount: checker.repairCount };
 }

@@ -4,7 +4,8 @@
  * structure, block and field.
  *
  * An image that was not left clean is looked through (check.ts) before it is mounted for writing: its bitmaps may be behind, and
- * allocating from them could give one block to two files. A read-only device is never written, not even its state.
+ * allocating from them could give one block to two files. Bitmaps and counters are brought in line; anything else that is wrong is a
+ * refusal, and fsck's work. A read-only device is never written, not even its state.
  */
 import { assert, HostError, PAGE_BYTES, SECTOR_BYTES, type Task } from '../../base/index.ts';
 import type { BlockDevice } from '../../block/index.ts';
@@ -20,7 +21,7 @@ import {
 } from '../../vfs/index.ts';
 import { Allocator } from './allocator.ts';
 import { BlockMap } from './block-map.ts';
-import { checkImage } from './check.ts';
+import { mendImage } from './check.ts';
 import { Committer } from './commit.ts';
 import type { FamilyMember } from './family.ts';
 import { ExtFileSystem } from './file-system.ts';
@@ -235,7 +236,8 @@ function* readDescriptors(
 }
 
 function* refuseUnsound(state: ExtState, blockMap: BlockMap): Task<void> {
-  const [first] = yield* checkImage(state, blockMap);
+  const { findings } = yield* mendImage(state, blockMap);
+  const [first] = findings;
   if (first === undefined) return;
   throw hostRefusal(
     'image.not-clean',
