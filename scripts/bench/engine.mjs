@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The engine alone: direct-I/O core and block layer over a device that completes inline, trace off. */
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { root } from './measure.mjs';
+import { capture } from './measure.mjs';
+
+const QUICK = { requestsPerRound: 5000, rounds: 3 };
 
 export const section = {
   id: 'engine',
   needs: ['bench'],
-  title: 'Engine alone (memory device, inline completion, trace off)',
+  title: 'Engine alone (revision 6.4, memory device, inline completion, trace off)',
   columns: ['request', 'blocks per mapping', 'ns per request', 'requests per second'],
   async run({ quick }) {
-    const { benchEngine } = await import(pathToFileURL(join(root, 'dist/bench/engine.js')).href);
-    const rows = benchEngine(quick ? { requestsPerRound: 5000, rounds: 3 } : { rounds: 9 });
+    const options = { revisions: ['6.4'], ...(quick ? QUICK : { rounds: 15 }) };
+    const words = [join(import.meta.dirname, 'call.mjs'), 'engine', 'benchEngine'];
+    const rows = JSON.parse(await capture(process.execPath, [...words, JSON.stringify(options)]));
     return rows.map((row) => ({
       cells: [
-        `${row.requestBytes / 1024} KiB ${row.op}, ${row.revision}`,
+        `${row.requestBytes / 1024} KiB ${row.op}`,
         row.blocksPerMapping === null ? 'no limit' : String(row.blocksPerMapping),
         row.nsPerRequest.toFixed(0),
         Math.round(row.requestsPerSecond).toLocaleString('en'),
