@@ -33,7 +33,9 @@ export const formatCount = (value: number | null | undefined): string =>
 /** At least `digits` significant digits; integers are kept whole. */
 export function significant(value: number, digits: number): string {
   if (value === 0) return '0';
-  const magnitude = Math.floor(Math.log10(Math.abs(value)));
+  // Rounded first: 0.9999 has the magnitude of the 1.00 that it is shown as.
+  const rounded = Number(Math.abs(value).toPrecision(digits));
+  const magnitude = Math.floor(Math.log10(rounded));
   const decimals = Math.max(0, digits - 1 - magnitude);
   return groupThousands(value.toFixed(Math.min(decimals, 9)));
 }

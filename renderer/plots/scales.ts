@@ -13,7 +13,7 @@ export function niceTicks(from: number, to: number, count: number): number[] {
   const step = factor * power;
   const ticks: number[] = [];
   for (let index = Math.ceil(from / step - 1e-9); index * step <= to + step * 1e-9; index += 1) {
-    ticks.push(index * step);
+    ticks.push(index === 0 ? 0 : index * step);
   }
   return ticks;
 }

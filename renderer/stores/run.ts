@@ -74,8 +74,9 @@ export const useRunStore = defineStore('run', {
       this.tick += 1;
     },
     append(points: readonly SeriesPoint[]): void {
-      const lastAtNs = this.series.at(-1)?.atNs ?? -1;
-      for (const point of points) if (point.atNs > lastAtNs) this.series.push(point);
+      for (const point of points) {
+        if (point.atNs > (this.series.at(-1)?.atNs ?? -1)) this.series.push(point);
+      }
       if (this.series.length > SERIES_MAX) this.series.splice(0, this.series.length - SERIES_MAX);
       this.tickSoon();
     },
