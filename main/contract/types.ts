@@ -26,6 +26,9 @@ export type {
   JobResult, LatencySummary, OptionSchema, RunProgress, RunResult, SeriesPoint, Target, TraceRow, VerdictClaim,
 }; // prettier-ignore
 
+/** Before the name of an image in the lab's own folder: `lab:first-light.img`. Stands wherever an image's path may stand. */
+export const LAB_IMAGE_PREFIX = 'lab:';
+
 /** One thing that this host can or cannot do. */
 export interface HostFact {
   readonly id: string;

@@ -383,12 +383,24 @@ const UNKNOWN = {
   memoryAlignBytes: 0,
 } as const;
 
+const CONSENT_HINT =
+  'say that it may be written: --consent in the terminal, consent_to_write: true in an experiment file.';
+
 /** The rule of every file that is not ours. */
 export const consentProblem = (path: string): HostErrorData => ({
   code: 'image.consent',
   message: `${path} was not made by the lab, and this would change what is in it`,
   where: path,
-  hint: 'Say that it may be written (consentToWrite), or work on a copy or a new image.',
+  hint: `Work on a copy or a new image, or ${CONSENT_HINT}`,
+  exitCode: 77,
+});
+
+/** What a run on the whole image is told where it would write over the file system in it. */
+export const overwriteProblem = (path: string, fileSystemId: string): HostErrorData => ({
+  code: 'image.consent',
+  message: `${path} holds an ${fileSystemId} file system, and this would write over it`,
+  where: path,
+  hint: `Name a file inside it (file: /data), or ${CONSENT_HINT}`,
   exitCode: 77,
 });
 

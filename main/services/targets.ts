@@ -1,21 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * The image that a target means, and the rule of consent: no file that the lab did not make is written unless the person said so.
- * A relative image path is a name in the lab's own folder of images.
+ * `lab:NAME` is an image in the lab's own folder, and so is a relative path that no face has made whole: the terminal takes it from
+ * the current folder, as fio does; the window and the browser have no such folder.
  */
 import { lstat } from 'node:fs/promises';
-import { isAbsolute, join } from 'node:path';
+import { basename, isAbsolute, join } from 'node:path';
 import { HostError } from '../../engine/base/index.ts';
 import { experimentWrites } from '../../engine/lab/check.ts';
 import type { Experiment, Target } from '../../engine/lab/experiment.ts';
-import { consentProblem, type Images } from './images.ts';
+import { LAB_IMAGE_PREFIX } from '../contract/types.ts';
+import { consentProblem, overwriteProblem, type Images } from './images.ts';
 import { makeFolder } from './durable.ts';
 
 /** Path of the target's image; null where it has none (memory, model). */
 export function imagePathOf(target: Target, imagesFolder: string): string | null {
   const { path } = target.device.options;
   if (typeof path !== 'string' || path === '') return null;
+  if (path.startsWith(LAB_IMAGE_PREFIX)) {
+    return join(imagesFolder, labImageName(path.slice(LAB_IMAGE_PREFIX.length), path));
+  }
   return isAbsolute(path) ? path : join(imagesFolder, path);
+}
+
+/** The name in `lab:NAME`; a folder in it is refused, so that the prefix never leads out of the lab's own folder. */
+function labImageName(name: string, path: string): string {
+  if (name !== '' && name !== '.' && name !== '..' && basename(name) === name) return name;
+  throw new HostError({
+    code: 'image.bad-name',
+    message: `${path} is not the name of an image in the lab's folder`,
+    where: path,
+    hint: `Write ${LAB_IMAGE_PREFIX}NAME without a slash, or the whole path of an image elsewhere.`,
+    exitCode: 65,
+  });
 }
 
 /** True where the run changes the image: its load writes, or its file is laid out first. */
@@ -58,11 +75,19 @@ export class Targets {
       });
     }
     const isOurs = isNew || (await this.images.isOurs(path));
-    if (!isOurs && !target.consentToWrite && changesImage(experiment)) {
-      throw new HostError(consentProblem(path));
+    if (!isNew && !target.consentToWrite && changesImage(experiment)) {
+      if (!isOurs) throw new HostError(consentProblem(path));
+      await this.refuseOverwritingFiles(target, path);
     }
     const consentToWrite = isOurs || target.consentToWrite;
     return { ...experiment, target: { ...target, device, consentToWrite } };
+  }
+
+  /** Throws 'image.consent' where the target is the whole image, and the image holds a file system: writing it would destroy that. */
+  private async refuseOverwritingFiles(target: Target, path: string): Promise<void> {
+    if (target.filePath !== null) return;
+    const { probe, fileSystemId } = await this.images.probe(path);
+    if (probe !== null) throw new HostError(overwriteProblem(path, fileSystemId));
   }
 
   /** Makes the image where the target says so and it is not there. The target as the engine is to have it: the image exists. */

@@ -6,9 +6,17 @@
  *   Ctrl+C while it runs --> cancel, wait for the end, exit 130
  */
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { HostError } from '../../../engine/base/index.ts';
 import type { LabClient } from '../../contract/client.ts';
-import type { Experiment, HostErrorData, RunEvent, RunState } from '../../contract/types.ts';
+import { LAB_IMAGE_PREFIX } from '../../contract/types.ts';
+import type {
+  Experiment,
+  HostErrorData,
+  RunEvent,
+  RunState,
+  Target,
+} from '../../contract/types.ts';
 import { errorText, EXIT, exitCodeOf } from '../errors.ts';
 import { paintWithAnsi } from '../paint.ts';
 import { ProgressLine } from '../progress.ts';
@@ -119,6 +127,14 @@ async function applySets(experiment: Experiment, sets: readonly string[]): Promi
   return changed;
 }
 
+/** The target with a relative image path taken from the current folder, as fio takes it; `lab:NAME` stays. */
+export function fromCurrentFolder(target: Target): Target {
+  const { path } = target.device.options;
+  if (typeof path !== 'string' || path === '' || path.startsWith(LAB_IMAGE_PREFIX)) return target;
+  const options = { ...target.device.options, path: resolve(path) };
+  return { ...target, device: { ...target.device, options } };
+}
+
 /** The experiment that the file, `--set` and `--consent` come to; or the exit code where it has problems, which were told. */
 async function prepare(
   terminal: Terminal,
@@ -134,7 +150,7 @@ async function prepare(
     return tellProblems(terminal, name, parsed.problems);
   }
   const set = await applySets(parsed.experiment, options.set);
-  const { target } = set;
+  const target = fromCurrentFolder(set.target);
   const consentToWrite = target.consentToWrite || options.consent;
   const experiment: Experiment = { ...set, target: { ...target, consentToWrite } };
   const check = await client.experiments.check(experiment);

@@ -75,7 +75,7 @@ export const TARGET_KEYS: readonly SectionKey[] = [
   {
     key: 'image',
     form: 'path',
-    help: "The image file; for the device image-file. Without a slash it lies in the lab's data folder.",
+    help: "The image file; for the device image-file. lab:NAME lies in the lab's data folder; a relative path counts from the current folder.",
     read: (text, draft) => {
       setTarget(draft, {
         device: { ...draft.target.device, options: { ...draft.target.device.options, path: text } },
