@@ -27,7 +27,7 @@ const CATALOGUE = {
     },
     { id: 'fat', title: 'FAT', canFormat: false, options: {} },
   ],
-  revisions: [{ id: '3.1' }, { id: '6.4' }],
+  revisions: [{ id: '6.5-merge' }, { id: '6.4' }, { id: '3.1' }],
 };
 const MAP = {
   blockSizeBytes: 4096,
@@ -307,7 +307,7 @@ describe('the command line', () => {
 
   describe('explain', () => {
     const words = ['--op', 'read', '--offset', '512', '--length', '4k'] as const;
-    it('asks about a file with the newest revision', async () => {
+    it('asks about a file with the revision that a run takes', async () => {
       expect(
         await run('explain', 'a.img', '/f', ...words, '--memory-offset', '16', '--async'),
       ).toBe(0);
@@ -338,7 +338,7 @@ describe('the command line', () => {
     });
     it('refuses values that cannot be', async () => {
       expect(await refusal('explain', 'a.img', ...words, '--revision', '5.0')).toMatchObject({
-        hint: 'One of: 3.1, 6.4.',
+        hint: 'One of: 6.5-merge, 6.4, 3.1.',
         exitCode: 64,
       });
       expect(await refusal('explain', 'a.img', ...words, '--memory-offset', '4096')).toMatchObject({

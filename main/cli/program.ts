@@ -154,7 +154,7 @@ function addExplain(program: Command, terminal: Terminal, finish: Finish): void 
     .option('--memory-offset <bytes>', "the buffer's distance from a page boundary, 0..4095", '0')
     .option('--async', 'an asynchronous request', false)
     .option('--dsync', 'with O_DSYNC', false)
-    .option('--revision <id>', 'revision of the direct-I/O core (default: the newest)')
+    .option('--revision <id>', 'revision of the direct-I/O core (default: that of a run)')
     .option('--json', 'as JSON', false)
     .action(async (image: string, path: string | undefined, options: ExplainOptions) => {
       const { explain } = await import('./commands/explain.ts');

@@ -2,6 +2,7 @@
 /** explain: one request, step by step. */
 import { resolve } from 'node:path';
 import { HostError } from '../../../engine/base/index.ts';
+import { DEFAULT_REVISION_ID } from '../../../engine/lab/lists.ts';
 import { EXIT } from '../errors.ts';
 import type { ExplainOptions } from '../program.ts';
 import { parseSizeBytes, parseWhole } from '../size.ts';
@@ -25,7 +26,7 @@ export async function explain(
   const { client } = await terminal.session();
   const { revisions } = await client.host.catalogue();
   const ids = revisions.map(({ id }) => id);
-  const revision = options.revision ?? ids.at(-1) ?? '';
+  const revision = options.revision ?? DEFAULT_REVISION_ID;
   if (!ids.includes(revision)) {
     throw new HostError({
       code: 'usage.unknown-revision',
