@@ -5,11 +5,11 @@
  * pass is clean), hold every byte that fsync or O_DSYNC acknowledged, and show no byte in a file that was never that file's.
  */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { below, SECTOR_BYTES, Sfc32, type Random } from '../../engine/base/index.ts';
+import { below, HostError, SECTOR_BYTES, Sfc32, type Random } from '../../engine/base/index.ts';
 import type { DeviceRequest } from '../../engine/block/index.ts';
 import type { MountedFileSystem, OpenFile } from '../../engine/vfs/index.ts';
 import { expectOk, FileSystemLab } from '../support/file-system-lab.ts';
@@ -216,6 +216,23 @@ describeUnless(missingReason(['e2fsprogs']), `ext2 and power cuts, seed ${String
     return { status: found.status ?? -1, text: `${found.stdout}${found.stderr}` };
   };
 
+  /** Our own mount refuses the state, or mends it so that e2fsck has nothing left to say. True: it mended it. */
+  function mountsAgain(crashed: Uint8Array, path: string): boolean {
+    const lab = new FileSystemLab(crashed.slice());
+    let fileSystem: MountedFileSystem;
+    try {
+      fileSystem = lab.mount('ext2');
+    } catch (error) {
+      expect(error).toBeInstanceOf(HostError);
+      return false;
+    }
+    lab.unmount(fileSystem);
+    lab.save(path);
+    const found = fsck(path, '-fn');
+    expect(found.status, found.text).toBe(0);
+    return true;
+  }
+
   /** Files by number, wherever fsck put them, with their content. */
   function contents(path: string): Map<number, Uint8Array> {
     const lab = FileSystemLab.fromFile(path);
@@ -269,10 +286,13 @@ describeUnless(missingReason(['e2fsprogs']), `ext2 and power cuts, seed ${String
       run(lab, fileSystem, recorder, random);
       lab.unmount(fileSystem);
       const path = join(folder, 'crash.img');
+      let mended = 0;
       for (let state = 0; state < STATES; state++) {
         const cut = below(random, recorder.writes.length);
         const where = `state ${String(state)}, cut after write ${String(cut)}`;
-        writeFileSync(path, crashState(start, recorder.writes, cut, random));
+        const crashed = crashState(start, recorder.writes, cut, random);
+        if (mountsAgain(crashed, path)) mended++;
+        writeFileSync(path, crashed);
         const repaired = fsck(path, '-fy');
         expect(repaired.status, `${where}\n${repaired.text}`).toBeLessThanOrEqual(1);
         const again = fsck(path, '-fn');
@@ -281,7 +301,7 @@ describeUnless(missingReason(['e2fsprogs']), `ext2 and power cuts, seed ${String
         const { epoch } = recorder.writes[cut] as KeptWrite;
         checkAcknowledged(recorder, cut, epoch, found, where);
       }
-      expect(readFileSync(path).length).toBe(DISK_BYTES);
+      expect(mended).toBeGreaterThan(0);
     });
   }
 
