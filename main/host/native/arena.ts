@@ -3,10 +3,22 @@
  * Memory that the engine, its I/O threads and the host's kernel all see: a shared WebAssembly.Memory. V8 maps it page aligned and
  * never moves it, so its address can be given to the kernel; an ordinary Buffer is rarely aligned.
  *
+ * Where the host has transparent huge pages, the arena asks for them. A disk takes so many separate pieces of memory in a request
+ * (254 on virtio), and a large buffer in 4 KiB pages is more pieces than that; in huge pages it is one or two. 1 MiB reads on a virtio
+ * disk became 1.5 to 2.8 times as many a second.
+ *
  * Rules: 1. It never grows. 2. It stays mapped as long as anybody holds the Arena; executors hold theirs until they have reaped all.
  */
 import koffi from 'koffi';
-import { HostError, PAGE_BYTES, type Arena } from '../../../engine/base/index.ts';
+import {
+  alignDown,
+  alignUp,
+  HostError,
+  MIB,
+  PAGE_BYTES,
+  type Arena,
+} from '../../../engine/base/index.ts';
+import { nativeSyscalls } from './syscalls.ts';
 
 /** As much of WebAssembly as we use: its types come with the browser's, which main/ does not have. */
 declare const WebAssembly: {
@@ -19,6 +31,19 @@ declare const WebAssembly: {
 
 const WASM_PAGE_BYTES = 65_536;
 const WASM_PAGES_MAX = 65_536;
+
+const HUGE_PAGE_BYTES = 2 * MIB;
+/** MADV_HUGEPAGE of madvise(2). */
+const ADVISE_HUGE_PAGE = 14;
+
+/** Only advice: a host that has no huge pages, or none free, goes on with small ones, and nothing else changes. */
+function adviseHugePages(baseAddress: number, sizeBytes: number): void {
+  const host = nativeSyscalls();
+  const start = alignUp(baseAddress, HUGE_PAGE_BYTES);
+  const lengthBytes = alignDown(baseAddress + sizeBytes, HUGE_PAGE_BYTES) - start;
+  if (host === null || lengthBytes <= 0) return;
+  host.table.call(host.numbers.madvise, start, lengthBytes, ADVISE_HUGE_PAGE, 0, 0, 0);
+}
 
 /** A cleared arena of `pageCount` pages of 4096 bytes. Throws `HostError` where the host has not the memory. */
 export function makeNativeArena(pageCount: number): Arena {
@@ -45,5 +70,6 @@ export function makeNativeArena(pageCount: number): Arena {
   const bytes = new Uint8Array(buffer, 0, sizeBytes);
   const baseAddress = Number(koffi.address(bytes));
   if (baseAddress % PAGE_BYTES !== 0) throw refuse('it is not page aligned');
+  adviseHugePages(baseAddress, sizeBytes);
   return { baseAddress, bytes, words: new Int32Array(buffer, 0, sizeBytes / 4) };
 }

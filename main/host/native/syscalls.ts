@@ -24,10 +24,15 @@ export interface HostSyscallNumbers extends SyscallNumbers {
   readonly statx: number;
   readonly fstatfs: number;
   readonly cachestat: number;
+  readonly madvise: number;
 }
 
-const X64 = { fcntl: 72, ioctl: 16, statx: 332, fstatfs: 138, cachestat: 451 } as const;
-const ARM64 = { fcntl: 25, ioctl: 29, statx: 291, fstatfs: 44, cachestat: 451 } as const;
+const X64 = {
+  fcntl: 72, ioctl: 16, statx: 332, fstatfs: 138, cachestat: 451, madvise: 28,
+} as const; // prettier-ignore
+const ARM64 = {
+  fcntl: 25, ioctl: 29, statx: 291, fstatfs: 44, cachestat: 451, madvise: 233,
+} as const; // prettier-ignore
 
 export interface NativeSyscalls {
   readonly table: SyscallTable;
