@@ -22,6 +22,7 @@ import type {
   Kiocb,
 } from '../vfs/index.ts';
 import type { Revision } from './revision.ts';
+import type { DioTraits } from './traits.ts';
 
 /** Pages pinned at a time (DIO_PAGES). */
 export const DIO_PAGES = 64;
@@ -39,6 +40,8 @@ export const NO_ANSWER = -0x40000002;
 export class Dio {
   /** Number of the request in the trace; counts from 1 in a run. */
   id = 0;
+  /** Of the revision; here to be at hand. */
+  readonly traits: DioTraits;
 
   // The request: set by `reset`, never changed.
   request: DirectIoRequest;
@@ -159,6 +162,7 @@ export class Dio {
     readonly revision: Revision,
     request: DirectIoRequest,
   ) {
+    this.traits = revision.traits;
     this.request = request;
     this.kernel = request.kernel;
     this.memory = request.kernel.memory;

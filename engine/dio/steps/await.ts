@@ -13,7 +13,7 @@ export const BIOS_BETWEEN_REAPS = 64;
  */
 export function reap(dio: Dio): KernelReturn {
   if (dio.reapCounter++ < BIOS_BETWEEN_REAPS) return 0;
-  const keepsFirst = dio.revision.traits.reapKeeps === 'first-error';
+  const keepsFirst = dio.traits.reapKeeps === 'first-error';
   let found: KernelReturn = 0;
   for (let bio = dio.completedBios.pop(); bio !== undefined; bio = dio.completedBios.pop()) {
     const status = dio.revision.completeBio(dio, bio);

@@ -79,7 +79,7 @@ export function chooseModeOfSegments(dio: Dio, endBytes: number): void {
     const isDsync = iocb.isDsync ? 1 : 0;
     dio.trace.add(ROW_MODE, dio.id, -1, dio.isAsync ? 1 : 0, isExtending ? 1 : 0, isDsync);
   }
-  dio.bioFlags = dio.isWrite ? dio.revision.traits.writeBioFlags : 0;
+  dio.bioFlags = dio.isWrite ? dio.traits.writeBioFlags : 0;
   dio.shouldDirty = !dio.isWrite;
   dio.sizeBytes = inode.sizeBytes;
   dio.blockInFile = Math.floor(dio.offsetBytes / (1 << dio.blockBits));

@@ -95,9 +95,10 @@ function lockedTransfer(dio: Dio, endBytes: number): MaybeTask<KernelReturn> {
   chooseModeOfSegments(dio, endBytes);
   // What is needed after the transfer, when the request may have been completed and used again.
   const { id, isWrite, mustRelock } = dio;
-  const truncates = isWrite && dio.revision.traits.truncatesFailedWrite;
+  const truncates = isWrite && dio.traits.truncatesFailedWrite;
   const returned = transfer(dio);
-  if (!truncates && !mustRelock) return returned;
+  const mayTruncate = truncates && (isTask(returned) || returned < 0);
+  if (!mayTruncate && !mustRelock) return returned;
   const leaving: Leaving = { request, id, endBytes, truncates, mustRelock };
   if (isTask(returned)) return leaveAsleep(leaving, returned);
   const failed = truncateFailed(leaving, returned);

@@ -170,7 +170,7 @@ function chooseMode(dio: Dio): MaybeTask<KernelReturn> {
   const isExtending = dio.isWrite && dio.endBytes > inode.sizeBytes;
   dio.isAsync = iocb.onComplete !== null && !isExtending;
   if (dio.isWrite) {
-    const { traits } = dio.revision;
+    const { traits } = dio;
     dio.bioFlags = traits.writeBioFlags;
     if (traits.passesNowait && iocb.isNowait) dio.bioFlags |= BIO_FLAG.nowait;
   }

@@ -24,7 +24,7 @@ import { zeroEdge } from './zero-edge.ts';
 /** The walk, then the rest. */
 export function transfer(dio: Dio): MaybeTask<KernelReturn> {
   const { revision } = dio;
-  if (revision.traits.plugs) dio.kernel.startPlug();
+  if (dio.traits.plugs) dio.kernel.startPlug();
   const walked = revision.walkRequest(dio);
   return walked === SLEEPS ? transferAsleep(dio) : revision.afterWalk(dio, walked);
 }
@@ -48,7 +48,7 @@ export function afterWalkOfIterator(dio: Dio, walked: KernelReturn): MaybeTask<K
   zeroEdge(dio, true);
   const sent = submitRest(dio);
   if (returned === 0) returned = sent;
-  if (dio.revision.traits.plugs) dio.kernel.finishPlug();
+  if (dio.traits.plugs) dio.kernel.finishPlug();
   // A read that ended at the end of the file leaves pages behind, too.
   releaseQueuedPages(dio);
   // All blocks are looked up: truncate may come now.
@@ -76,8 +76,7 @@ function leaveOrWait(dio: Dio, returned: KernelReturn): MaybeTask<KernelReturn> 
     dio.isAsync &&
     returned === 0 &&
     dio.result !== 0 &&
-    (dio.result === dio.countBytes ||
-      (!dio.isWrite && dio.revision.traits.asyncReadsLeave === 'any'));
+    (dio.result === dio.countBytes || (!dio.isWrite && dio.traits.asyncReadsLeave === 'any'));
   if (leaves) return dropSubmitter(dio, -ERRNO.EIOCBQUEUED);
   const awaited = awaitCompletion(dio);
   return isTask(awaited) ? afterWait(dio, returned, awaited) : dropSubmitter(dio, returned);

@@ -36,7 +36,7 @@ export function mapMore(dio: Dio): KernelReturn {
 }
 
 function askedBlocks(dio: Dio, fileBlock: number, blocksPerFsBlock: number): number {
-  if (dio.revision.traits.askedBlocks === 'touched') {
+  if (dio.traits.askedBlocks === 'touched') {
     const lastBlock = Math.floor((dio.finalBlockInRequest - 1) / blocksPerFsBlock);
     return lastBlock - fileBlock + 1;
   }
@@ -47,7 +47,7 @@ function askedBlocks(dio: Dio, fileBlock: number, blocksPerFsBlock: number): num
 function mayCreate(dio: Dio, fileBlock: number): boolean {
   if (!dio.isWrite) return false;
   const { request, inode } = dio;
-  switch (dio.revision.traits.createRule) {
+  switch (dio.traits.createRule) {
     case 'unless-inside-size': {
       if (!request.skipHoles || inode.sizeBytes === 0) return true;
       const lastBlock = Math.floor((inode.sizeBytes - 1) / (1 << inode.blockBits));

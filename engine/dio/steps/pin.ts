@@ -36,7 +36,7 @@ export function refillFromIterator(dio: Dio): KernelReturn {
 export function coverWithZeroPage(dio: Dio, fault: KernelReturn): void {
   if (dio.pageError === 0) dio.pageError = fault;
   if (dio.trace !== null) dio.trace.add(ROW_ZERO_FILL, dio.id, -1, dio.blocksAvailable);
-  if (dio.revision.traits.zeroFillTakesReference) dio.memory.get(ZERO_PAGE);
+  if (dio.traits.zeroFillTakesReference) dio.memory.get(ZERO_PAGE);
   dio.pages[0] = ZERO_PAGE;
   dio.head = 0;
   dio.tail = 1;

@@ -40,7 +40,7 @@ export function vectorCountOfQueue(dio: Dio): number {
     const pages = Math.ceil((limits.ioSizeSectorsMax * SECTOR_BYTES) / PAGE_BYTES);
     count = Math.min(count, pages, limits.segmentCountMax);
   }
-  const { bioVectorsMax } = dio.revision.traits;
+  const { bioVectorsMax } = dio.traits;
   return bioVectorsMax > 0 ? Math.min(count, bioVectorsMax) : count;
 }
 
@@ -92,7 +92,7 @@ function mayGrow(dio: Dio, limits: QueueLimits | null, bio: Bio, lastBytes: numb
   if (limits === null || limits.chunkSectors === 0) return true;
   const addedBytes = dio.currentLengthBytes;
   const grownBytes = lastBytes + addedBytes;
-  return dio.revision.traits.grownVectorRoom === 'as-if-new'
+  return dio.traits.grownVectorRoom === 'as-if-new'
     ? chunkRoomBytes(limits, bio, bio.sizeBytes - lastBytes, grownBytes) >= grownBytes
     : chunkRoomBytes(limits, bio, bio.sizeBytes, grownBytes) >= addedBytes;
 }

@@ -113,7 +113,7 @@ export function sendCurrentPage(dio: Dio): KernelReturn {
 
 /** Why the piece cannot follow what is in the bio (`BIO_CLOSE`), or -1. */
 function reasonToClose(dio: Dio, bio: Bio): number {
-  const { traits } = dio.revision;
+  const { traits } = dio;
   if (dio.finalBlockInBio !== dio.currentBlock) return BIO_CLOSE.disk;
   if (
     traits.logicallyContiguousBios &&
@@ -149,7 +149,7 @@ function newBio(dio: Dio): KernelReturn {
 
 /** bio_alloc: the size of the pool that the bio comes from. */
 function poolCapacity(dio: Dio, vectorCount: number): number {
-  const { bioCapacities } = dio.revision.traits;
+  const { bioCapacities } = dio.traits;
   for (let index = 0; index < bioCapacities.length; index++) {
     const capacity = bioCapacities[index] as number;
     if (capacity >= vectorCount) return capacity;
@@ -165,7 +165,7 @@ export function vectorCountOfPages(dio: Dio): number {
 /** dio_bio_add_page: true where the bio took the piece; it then holds a reference of its own on the page. */
 function addCurrentPage(dio: Dio): boolean {
   if (!dio.revision.addToBio(dio, dio.bio as Bio)) return false;
-  const { traits } = dio.revision;
+  const { traits } = dio;
   const fillsPage = dio.currentLengthBytes + dio.currentOffsetBytes === PAGE_BYTES;
   if (fillsPage || traits.pageEstimateDrops === 'by-piece') dio.pagesInIo--;
   dio.memory.get(dio.currentPage);

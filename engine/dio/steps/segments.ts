@@ -33,7 +33,7 @@ export function walkSegments(dio: Dio): KernelReturn {
     if (walked === SLEEPS) return SLEEPS;
     dio.isInSegment = false;
     dio.segmentIndex++;
-    if (walked === 0 || dio.revision.traits.resultGrows === 'by-segment') {
+    if (walked === 0 || dio.traits.resultGrows === 'by-segment') {
       const leftBlocks = dio.finalBlockInRequest - dio.blockInFile;
       dio.result += segment.lengthBytes - leftBlocks * (1 << dio.blockBits);
     }

@@ -33,7 +33,7 @@ export function submitBio(dio: Dio, reason: number): void {
     counters.bioBytes += bio.sizeBytes;
   }
   const fileOffsetBytes = dio.bioFileOffsetBytes;
-  if (dio.revision.traits.vectorsMayLeavePages) checkVectors(bio);
+  if (dio.traits.vectorsMayLeavePages) checkVectors(bio);
   if (trace !== null) traceSubmit(trace, dio, bio, submitIo === null ? -1 : fileOffsetBytes);
   if (submitIo === null) kernel.submitBio(bio);
   else submitIo(bio, fileOffsetBytes);

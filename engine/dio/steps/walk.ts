@@ -84,9 +84,7 @@ function mapHere(dio: Dio): KernelReturn {
 function dropAliases(dio: Dio): void {
   const { mapping, request } = dio;
   const unitBits =
-    dio.revision.traits.aliasUnit === 'dio-block'
-      ? dio.blockBits
-      : dio.blockBits + dio.blockFactorBits;
+    dio.traits.aliasUnit === 'dio-block' ? dio.blockBits : dio.blockBits + dio.blockFactorBits;
   const count = Math.floor(mapping.lengthBytes / (1 << unitBits));
   if (dio.trace !== null) dio.trace.add(ROW_ALIAS, dio.id, -1, mapping.deviceBlock, count);
   request.cleanAliases(mapping.deviceBlock, count);
@@ -95,7 +93,7 @@ function dropAliases(dio: Dio): void {
 /** One dio block of a hole: zeros for a read, the end of direct I/O for a write. */
 function passHole(dio: Dio): KernelReturn {
   const { trace } = dio;
-  const { traits } = dio.revision;
+  const { traits } = dio;
   if (trace !== null) trace.add(ROW_HOLE, dio.id, -1, dio.blockInFile, dio.isWrite ? 1 : 0);
   if (dio.isWrite && traits.unmappedWrite === 'stops') return -ERRNO.ENOTBLK;
   const blockBytes = 1 << dio.blockBits;
@@ -141,7 +139,7 @@ function passChunk(dio: Dio): KernelReturn {
   const chunkBlocks = Math.min(dio.blocksAvailable, inPage, inRequest);
   const chunkBytes = chunkBlocks << blockBits;
   if (chunkBytes === 0) throw new KernelBug('BUG: do_direct_IO', 'a chunk of no bytes');
-  if (chunkBlocks === dio.blocksAvailable || revision.traits.boundaryChunk === 'every') {
+  if (chunkBlocks === dio.blocksAvailable || dio.traits.boundaryChunk === 'every') {
     dio.boundary = (mapping.flags & MAP_FLAG.boundary) !== 0;
   }
   const sent = revision.submitPageSection(
@@ -156,6 +154,6 @@ function passChunk(dio: Dio): KernelReturn {
   dio.blockInFile += chunkBlocks;
   dio.walkFrom += chunkBytes;
   dio.blocksAvailable -= chunkBlocks;
-  if (revision.traits.resultGrows === 'by-chunk') dio.result += chunkBytes;
+  if (dio.traits.resultGrows === 'by-chunk') dio.result += chunkBytes;
   return 0;
 }
