@@ -84,6 +84,7 @@ describe('the Electron main process', () => {
       expect(cancels('https://example.org/x.js')).toBe(true);
       expect(cancels('file:///etc/passwd')).toBe(true);
       expect(cancels('app://other/index.html')).toBe(true);
+      expect(cancels('https://lab/index.html')).toBe(true);
       expect(cancels('app://lab/index.html')).toBe(false);
     });
     it('2, 3, 4, 6, 8, 9, 10: the page has no Node, its own world, a sandbox, and the web is not made weaker', async () => {
@@ -105,6 +106,15 @@ describe('the Electron main process', () => {
       expect(recorder.app.calls.indexOf('enableSandbox')).toBeLessThan(
         recorder.app.calls.indexOf('whenReady'),
       );
+    });
+    it('has developer tools from the sources only', async () => {
+      await start();
+      expect(recorder.windows[0]?.options.webPreferences['devTools']).toBe(false);
+      expect(JSON.stringify(recorder.menus)).not.toMatch(/toggleDevTools|reload/);
+      recorder = new ElectronRecorder();
+      recorder.app.isPackaged = false;
+      await start();
+      expect(recorder.windows[0]?.options.webPreferences['devTools']).toBe(true);
     });
     it('5: every permission is denied', async () => {
       await start();
