@@ -83,7 +83,7 @@ export class Scheduler {
     const running: RunningTask = {
       id: this.nextId++,
       label,
-      task: task as Task<unknown>,
+      task: task,
       onFinished: onFinished as ((value: unknown) => void) | null,
       onFailed,
       asleepOn: null,

@@ -229,7 +229,7 @@ export class Trace {
       to: T,
       from: T,
     ): T => {
-      to.set(from as never);
+      to.set(from);
       return to;
     };
     this.kind = copy(new Uint8Array(capacityRows), this.kind);
