@@ -42,3 +42,16 @@ describe.each(REVISIONS.map((spec) => spec.id))('revision %s', (id) => {
     }
   });
 });
+
+describe('revisions that say they change nothing', () => {
+  const silent = REVISIONS.filter(
+    (spec) => spec.basedOn !== null && spec.changes.every((change) => change.effect === 'none'),
+  );
+
+  it.each(silent)('$id does what its base does', (spec) => {
+    for (const vector of vectorsOf(`${spec.basedOn?.id ?? ''}.jsonl`)) {
+      const { trace } = runScenario(spec, vector.scenario, hash);
+      expect(compareTraces(vector.trace as GoldenTrace, trace, true)).toEqual([]);
+    }
+  });
+});

@@ -9,11 +9,13 @@ import { describe, expect, it } from 'vitest';
 import { runScenario } from '../../engine/lab/conformance/index.ts';
 import type { Scenario, ScenarioExtent } from '../../engine/lab/conformance/index.ts';
 
-const RUNS = 300;
-/** Revisions that keep every promise; what the older ones break is known and shown elsewhere. */
-const SOUND_REVISIONS = ['6.4'];
+const RUNS = 150;
+/** Revisions that keep every promise. */
+const SOUND_REVISIONS = ['6.4', '6.5-merge'];
+/** Revisions that leak references and misjudge reads in known ways, but put written bytes where they belong. */
+const PLACING_REVISIONS = ['3.1', '2.6.31', '2.6.20'];
 const PAGES = 40;
-const SECTORS = 1024;
+const SECTORS = 512;
 
 /** Start byte j of page p, as the format defines it. */
 const pageByte = (page: number, j: number): number =>
@@ -78,7 +80,7 @@ function cases(op: 'r' | 'w', faults: boolean): fc.Arbitrary<Case> {
       locking: fc.boolean(),
       skip: fc.boolean(),
       badPage: fc.integer({ min: 0, max: PAGES - 1 }),
-      badSector: fc.integer({ min: 16, max: 600 }),
+      badSector: fc.integer({ min: 16, max: 300 }),
       faultKind: fc.constantFrom('memory', 'device', 'map'),
     })
     .map((given) => {
@@ -129,15 +131,16 @@ interface Outcome {
 }
 
 /** Runs the case, checks what must hold whatever happened, and gives what is to be looked at. */
-function run(revision: string, { scenario }: Case): Outcome {
+function run(revision: string, { scenario }: Case, checksReferences = true): Outcome {
   const contents: Uint8Array[] = [];
   const { trace } = runScenario(revision, scenario, (bytes) => {
     contents.push(bytes.slice());
     return '';
   });
   expect(trace.bug).toBeUndefined();
-  expect(trace.refs).toEqual({});
+  if (checksReferences) expect(trace.refs).toEqual({});
   expect(trace.dio).toBe(0);
+  expect(trace.sem).toBeUndefined();
   expect(trace.live).toBeUndefined();
   const request = trace.reqs[0];
   if (request?.ret === undefined) throw new Error('the request has no result');
@@ -176,27 +179,26 @@ function eachByte(one: Case, upTo: number, visit: (address: number, at: number) 
 const posOf = (one: Case): number => one.scenario.reqs[0]?.pos ?? 0;
 const blockBytesOf = (one: Case): number => 2 ** (one.scenario.blkbits ?? 12);
 
-/** Where a byte of the file lies on disk, or null in a hole. */
-function diskPlace(one: Case, outcome: Outcome, fileByte: number) {
+/** Where a byte of the file lies on disk, or -1 in a hole. */
+function diskPlace(one: Case, outcome: Outcome, fileByte: number): number {
   const blockBytes = blockBytesOf(one);
   const block = outcome.blocks.get(Math.floor(fileByte / blockBytes));
-  if (block === undefined) return null;
-  return { at: block.disk * blockBytes + (fileByte % blockBytes), isNew: block.isNew };
+  return block === undefined ? -1 : block.disk * blockBytes + (fileByte % blockBytes);
 }
 
 /** Every byte of the disk is the old one, the written one, or a zero in a block that the request may zero. */
 function checkDisk(one: Case, outcome: Outcome, writtenBytes: number, mayZeroMapped: boolean) {
   const pos = posOf(one);
-  const written = new Map<number, number>();
+  const written = new Int16Array(outcome.disk.length).fill(-1);
   eachByte(one, one.totalBytes, (address, at) => {
     const place = diskPlace(one, outcome, pos + at);
-    if (place === null) {
+    if (place < 0) {
       if (at < writtenBytes) expect.fail(`byte ${String(at)} counts as written into a hole`);
       return;
     }
-    written.set(place.at, startMemory[address] as number);
-    if (at < writtenBytes && outcome.disk[place.at] !== startMemory[address]) {
-      expect.fail(`byte ${String(at)} is not at ${String(place.at)} of the disk`);
+    written[place] = startMemory[address] as number;
+    if (at < writtenBytes && outcome.disk[place] !== startMemory[address]) {
+      expect.fail(`byte ${String(at)} is not at ${String(place)} of the disk`);
     }
   });
   const blockBytes = blockBytesOf(one);
@@ -206,7 +208,7 @@ function checkDisk(one: Case, outcome: Outcome, writtenBytes: number, mayZeroMap
   for (let at = 0; at < outcome.disk.length && wrong < 0; at++) {
     const byte = outcome.disk[at];
     if (byte === startDisk[at]) continue;
-    if (written.get(at) === byte) continue;
+    if (written[at] === byte) continue;
     const isZeroable = newBlocks.has(Math.floor(at / blockBytes)) || mayZeroMapped;
     if (byte !== 0 || !isZeroable) wrong = at;
   }
@@ -217,17 +219,17 @@ function checkDisk(one: Case, outcome: Outcome, writtenBytes: number, mayZeroMap
 function checkNothingStale(one: Case, outcome: Outcome) {
   const pos = posOf(one);
   const blockBytes = blockBytesOf(one);
-  const expected = new Map<number, number>();
+  const expected = new Int16Array(outcome.disk.length).fill(-1);
   eachByte(one, one.totalBytes, (address, at) => {
     const place = diskPlace(one, outcome, pos + at);
-    if (place !== null) expected.set(place.at, startMemory[address] as number);
+    if (place >= 0) expected[place] = startMemory[address] as number;
   });
   for (const block of outcome.blocks.values()) {
     if (!block.isNew) continue;
     for (let index = 0; index < blockBytes; index++) {
       const at = block.disk * blockBytes + index;
       const byte = outcome.disk[at];
-      if (byte !== 0 && byte !== expected.get(at)) {
+      if (byte !== 0 && byte !== expected[at]) {
         expect.fail(`stale byte ${String(byte)} at ${String(at)} of the disk`);
       }
     }
@@ -262,7 +264,7 @@ describe.each(SOUND_REVISIONS)('direct I/O of revision %s', (revision) => {
         eachByte(one, one.totalBytes, (address) => buffers.add(address));
         eachByte(one, result, (address, at) => {
           const place = diskPlace(one, outcome, pos + at);
-          const expected = place === null ? 0 : startDisk[place.at];
+          const expected = place < 0 ? 0 : startDisk[place];
           if (outcome.memory[address] !== expected) {
             expect.fail(`byte ${String(at)} is ${String(outcome.memory[address])}`);
           }
@@ -307,9 +309,24 @@ describe.each(SOUND_REVISIONS)('direct I/O of revision %s', (revision) => {
         }
         eachByte(one, result, (address, at) => {
           const place = diskPlace(one, outcome, posOf(one) + at);
-          const expected = place === null ? 0 : startDisk[place.at];
+          const expected = place < 0 ? 0 : startDisk[place];
           if (outcome.memory[address] !== expected) expect.fail(`byte ${String(at)} was not read`);
         });
+      }),
+      { numRuns: RUNS },
+    );
+  });
+});
+
+describe.each(PLACING_REVISIONS)('direct I/O of revision %s', (revision) => {
+  it('puts every byte of a successful write exactly where it belongs', () => {
+    fc.assert(
+      fc.property(cases('w', false), (one) => {
+        const outcome = run(revision, one, false);
+        expect(equal(outcome.memory, startMemory)).toBe(true);
+        expect(outcome.result).toBeTypeOf('number');
+        checkDisk(one, outcome, outcome.result as number, false);
+        checkNothingStale(one, outcome);
       }),
       { numRuns: RUNS },
     );
