@@ -25,11 +25,12 @@ const kindById = new Map<string, (typeof TRACE_KINDS)[number]>(
 );
 
 /** What is known of the request while its rows are told. */
-interface Telling {
+export interface Telling {
   /** Bytes of a file system block. */
   readonly fsBlockBytes: number;
-  /** Bytes of a dio block, once chosen. */
-  unitBytes: number;
+  /** The caller's buffer: its first page in the arena, and how many pages it touches. */
+  readonly bufferFirstPage: number;
+  readonly bufferPages: number;
 }
 
 /** A run of rows of one kind, told together. */
@@ -47,8 +48,7 @@ export function returnWords(value: number): string {
 const at = (row: TraceRow | undefined, index: number): number => row?.values[index] ?? 0;
 
 /** Tells all rows, in order. */
-export function tellSteps(rows: readonly TraceRow[], fsBlockBytes: number): ExplainStep[] {
-  const telling: Telling = { fsBlockBytes, unitBytes: fsBlockBytes };
+export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainStep[] {
   const steps: ExplainStep[] = [];
   let leftOut = 0;
   for (let index = 0; index < rows.length;) {
@@ -98,7 +98,6 @@ function tellRun(run: readonly TraceRow[], telling: Telling): ExplainStep | null
   const kind = kindById.get(first.kind);
   const teller = TELLERS[first.kind];
   if (kind === undefined || teller === undefined) return null;
-  if (first.kind === 'block-factor') telling.unitBytes = 2 ** at(first, 0);
   const values: Record<string, number | string> = {};
   kind.columns.forEach((column, index) => {
     values[column] = at(first, index);
@@ -121,7 +120,7 @@ const TELLERS: Partial<Record<TraceKindId, Teller>> = {
     const finest = lowest === 0 ? 'more than 64 KiB' : bytes(lowest);
     const verdict = at(row, 2) === 1 ? 'passes' : 'does not pass';
     return (
-      `Offset, lengths and buffer addresses together are a multiple of ${finest}; ` +
+      `What is looked at here, of offset, lengths and buffer addresses, is a multiple of ${finest}; ` +
       `${unit} is ${bytes(at(row, 1))}: ${verdict}.`
     );
   },
@@ -153,7 +152,7 @@ const TELLERS: Partial<Record<TraceKindId, Teller>> = {
   hole: (run) => holeWords(run),
   zero: (run) => holeWords(run),
   'end-of-file': ([row]) => `The file ends at ${bytes(at(row, 1))}: there is nothing more to read.`,
-  section: (run) => sectionWords(run),
+  section: (run, telling) => sectionWords(run, telling),
   'zero-edge': ([row]) =>
     `${bytes(at(row, 1))} at the ${at(row, 0) === 1 ? 'end' : 'start'} of a new block, outside of the ` +
     'request, are written with zeros.',
@@ -161,7 +160,7 @@ const TELLERS: Partial<Record<TraceKindId, Teller>> = {
     `${run.length === 1 ? 'A bio is' : `${String(run.length)} bios are`} started at sector ` +
     `${String(at(run[0], 0))}, with room for ${count(at(run[0], 1), 'vector')}.`,
   'bio-close': ([row]) => closeWords(row),
-  'bio-submit': (run) => bioWords(run),
+  'bio-submit': (run, telling) => bioWords(run, telling),
   'submit-io': ([row]) =>
     `The file system submits the bio itself, from offset ${bytes(at(row, 0))}.`,
   predirty: () =>
@@ -204,12 +203,20 @@ const TELLERS: Partial<Record<TraceKindId, Teller>> = {
 
 function modeWords(row: TraceRow | undefined): string {
   const [isAsync, isExtending, isDsync] = [at(row, 0) === 1, at(row, 1) === 1, at(row, 2) === 1];
-  const extends_ = isExtending ? 'It extends the file' : 'It stays inside the file';
-  const sync = isDsync ? ' O_DSYNC makes its completion durable.' : '';
-  if (isAsync) return `${extends_}: the submitter does not wait for the bios.${sync}`;
-  return isExtending
-    ? `${extends_}: the submitter waits, so that the size never runs ahead of the data.${sync}`
-    : `The submitter waits for the bios.${sync}`;
+  const sync = isDsync ? ' It asks for O_DSYNC.' : '';
+  if (isExtending) {
+    return `It extends the file: the submitter waits, so that the size never runs ahead of the data.${sync}`;
+  }
+  const waits = isAsync ? 'does not wait' : 'waits';
+  return `The submitter ${waits} for the bios.${sync}`;
+}
+
+/** Pages by their place in the caller's buffer; others are the kernel's. */
+function pageWords(page: number, telling: Telling): string {
+  if (page <= 0) return 'the zero page';
+  const inBuffer = page - telling.bufferFirstPage;
+  const isUser = inBuffer >= 0 && inBuffer < telling.bufferPages;
+  return isUser ? `page ${String(inBuffer)} of the buffer` : `kernel page ${String(page)}`;
 }
 
 function mapWords(row: TraceRow | undefined, telling: Telling): string {
@@ -245,11 +252,12 @@ function holeWords(run: readonly TraceRow[]): string {
   return `The block is not mapped: ${bytes(total)} of the user's memory are zeroed by the CPU.`;
 }
 
-function sectionWords(run: readonly TraceRow[]): string {
+function sectionWords(run: readonly TraceRow[], telling: Telling): string {
   const first = run[0];
   const total = run.reduce((sum, row) => sum + at(row, 2), 0);
   if (run.length === 1) {
-    const place = `${bytes(at(first, 2))} from byte ${String(at(first, 1))} of page ${String(at(first, 0))}`;
+    const where = pageWords(at(first, 0), telling);
+    const place = `${bytes(at(first, 2))} from byte ${String(at(first, 1))} of ${where}`;
     const grown = at(first, 4) === 1 ? ', continuing the piece before' : '';
     return `${place} belong to unit ${String(at(first, 3))} of the device${grown}.`;
   }
@@ -271,7 +279,7 @@ function closeWords(row: TraceRow | undefined): string {
   return `The bio is finished: ${why[reason] ?? reason}.`;
 }
 
-function bioWords(run: readonly TraceRow[]): string {
+function bioWords(run: readonly TraceRow[], telling: Telling): string {
   const [row, ...vectors] = run;
   const flags = at(row, 3);
   const names = [
@@ -282,10 +290,10 @@ function bioWords(run: readonly TraceRow[]): string {
   const marked = names.length === 0 ? '' : `, ${names.join(', ')}`;
   const named = vectors.slice(0, VECTORS_NAMED).map((vector) => {
     const [page, offset, length] = [at(vector, 0), at(vector, 1), at(vector, 2)];
-    const what = page < 0 ? 'zero page' : `page ${String(page)}`;
+    const what = pageWords(page, telling);
     if (length === PAGE_BYTES) return what;
-    const last = page + Math.ceil((offset + length) / PAGE_BYTES) - 1;
-    const where = last > page ? `pages ${String(page)} to ${String(last)}` : what;
+    const more = Math.ceil((offset + length) / PAGE_BYTES) - 1;
+    const where = more > 0 ? `${what} and ${count(more, 'page')} behind it` : what;
     const isWhole = offset === 0 && length % PAGE_BYTES === 0;
     return isWhole ? where : `${where} [${String(offset)}+${String(length)}]`;
   });

@@ -58,7 +58,7 @@ describe('explain', () => {
     const explanation = explain(ask({ lengthBytes: 512, memoryOffsetBytes: 512 }), ports);
     const text = all(explanation);
     expect(text).toContain(
-      "are a multiple of 512 bytes; the file system's block is 4,096 bytes: does not pass.",
+      "is a multiple of 512 bytes; the file system's block is 4,096 bytes: does not pass.",
     );
     expect(text).toContain('The request goes in units of 512 bytes: 8 of them');
     expect(explanation.alignment).toMatchObject({ passes: true, unitBytes: 512 });
@@ -75,7 +75,7 @@ describe('explain', () => {
   it('tells an asynchronous write without asking for consent: the overlay takes it', () => {
     const explanation = explain(ask({ op: 'write', isAsync: true }), ports);
     expect(explanation.result.returned).toBe(16384);
-    expect(all(explanation)).toContain('It stays inside the file');
+    expect(all(explanation)).toContain('The submitter does not wait for the bios.');
     expect(all(explanation)).toContain('Write of 16,384 bytes at sector 16, SYNC, IDLE');
   });
 
@@ -83,6 +83,34 @@ describe('explain', () => {
     const explanation = explain(ask({ offsetBytes: 0, lengthBytes: 1 << 20 }), ports);
     expect(explanation.steps.length).toBeLessThan(40);
     expect(explanation.result.returned).toBe(1 << 20);
+  });
+
+  it('tells an extending write into a new block of a file system, and where each bug is', () => {
+    const target = {
+      ...ask().target,
+      device: { id: 'memory', options: { sizeKib: 4096 } },
+      fileSystem: { id: 'ext2', options: {} },
+      filePath: '/data',
+      fileSizeBytes: 20000,
+    };
+    const write = { target, op: 'write' as const, memoryOffsetBytes: 512 };
+    const grown = explain(ask({ ...write, offsetBytes: 20480, lengthBytes: 1024 }), ports);
+    expect(grown.result.returned).toBe(1024);
+    expect(grown.counters.zeroedBytes).toBe(3072);
+    expect(all(grown)).toContain('It extends the file: the submitter waits');
+    expect(all(grown)).toContain('page 0 of the buffer [512+1024], the zero page [0+3072]');
+    const stopped = explain(
+      ask({
+        ...write,
+        offsetBytes: 0,
+        memoryOffsetBytes: 3584,
+        lengthBytes: 512,
+        revision: '2.6.31-pages',
+      }),
+      ports,
+    );
+    expect(stopped.result).toMatchObject({ ok: false, returned: 'BUG: vector outside its page' });
+    expect(stopped.steps.at(-1)?.title).toBe('The kernel stopped here');
   });
 
   it('refuses a revision that is not there', () => {

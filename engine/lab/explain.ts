@@ -31,6 +31,8 @@ interface Ending {
   returned: KernelReturn | null;
   completed: KernelReturn | null;
   bug: KernelBug | null;
+  readonly bufferFirstPage: number;
+  readonly bufferPages: number;
 }
 
 /** Runs one request and tells it. `HostError` for what cannot be opened. */
@@ -71,7 +73,13 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
     lengthBytes: request.lengthBytes,
   };
   const iter = new IovIter(memory, request.op, 'user', [segment]);
-  const ending: Ending = { returned: null, completed: null, bug: null };
+  const ending: Ending = {
+    returned: null,
+    completed: null,
+    bug: null,
+    bufferFirstPage: firstPage,
+    bufferPages: pageCount,
+  };
   const iocb: Kiocb = {
     id: 1,
     inode: file.inode,
@@ -103,7 +111,8 @@ function tell(target: OpenTarget, request: ExplainRequest, ending: Ending): Expl
   const { file, trace, device } = target;
   const rows = trace === null ? [] : traceRows(trace.columns());
   const fsBlockBytes = 2 ** file.inode.blockBits;
-  const steps = tellSteps(rows, fsBlockBytes);
+  const { bufferFirstPage, bufferPages } = ending;
+  const steps = tellSteps(rows, { fsBlockBytes, bufferFirstPage, bufferPages });
   if (ending.bug !== null) {
     steps.push({
       title: 'The kernel stopped here',
@@ -139,7 +148,7 @@ function resultOf(
   }
   const value = ending.completed ?? ending.returned ?? 0;
   const verb = request.op === 'read' ? 'read' : 'written';
-  const how = ending.completed === null ? '' : ' It was queued and completed later.';
+  const how = howItEnded(ending);
   const fellBack = rows.some((row) => row.kind === 'fallback');
   const cache = fellBack ? ' A part of it went through the page cache.' : '';
   if (value < 0) {
@@ -154,6 +163,14 @@ function resultOf(
     text: `${returnWords(value)} ${verb}${short}.${how}${cache}`,
     returned: value,
   };
+}
+
+function howItEnded(ending: Ending): string {
+  if (ending.completed === null) return '';
+  const isQueued = ending.returned !== null && errnoName(ending.returned) === 'EIOCBQUEUED';
+  return isQueued
+    ? ' It was queued and completed later.'
+    : ' The call returned that, and the request completed as well.';
 }
 
 function countersOf(rows: readonly TraceRow[]): Explanation['counters'] {
