@@ -2,7 +2,14 @@
 /** The comparer finds what was changed in a golden trace, says it readably, and keeps the smallest scenario. */
 import { describe, expect, it } from 'vitest';
 import { HostError } from '../../base/index.ts';
-import { conformLines, conformVector, parseVector, runScenario } from './index.ts';
+import {
+  conformLines,
+  conformVector,
+  parseVector,
+  revisionsDiffer,
+  runScenario,
+  shrinkVector,
+} from './index.ts';
 import type { GoldenEvent, GoldenTrace, Scenario, Vector } from './scenario.ts';
 
 /** Enough to tell contents apart; the real hash is the caller's. */
@@ -59,7 +66,7 @@ describe('conformance', () => {
     expect(text).toContain('FAILED some.jsonl:1 6.4 told');
     expect(text).toContain('request 1 (read of 16384 bytes at 0): event');
     expect(text).toMatch(/> +\["zero",3,0,4096\] +\["zero",2,0,4096\]/);
-    expect(text).toContain('smallest scenario with the same events: {');
+    expect(text).toContain('smallest scenario that shows it: {');
     expect(text).not.toContain('gberr');
     expect(text).toContain('0 passed, 1 failed');
   });
@@ -77,6 +84,27 @@ describe('conformance', () => {
     const changed: GoldenTrace = { ...trace, mem: 'x', reqs: [{ ...first, ret: 'EIO' }, second] };
     const found = conformVector({ ...vector, trace: changed }, { detail: false }, hash).differences;
     expect(found.map((difference) => difference.field)).toEqual(['ret', 'request', 'mem']);
+  });
+
+  it('shrinks to what tells two revisions apart', () => {
+    const apart: Scenario = {
+      ...scenario,
+      policy: 'lifo',
+      pc: 3,
+      reqs: [...scenario.reqs, { op: 'r', pos: 20480, iov: [[0, 4096], [8192, 4096]] }],
+    }; // prettier-ignore
+    const old: Vector = {
+      rev: '2.5.47',
+      scenario: apart,
+      trace: runScenario('2.5.47', apart, hash).trace,
+    };
+    const outcome = conformVector(old, { detail: false, revision: '6.4' }, hash);
+    expect(outcome.passed).toBe(false);
+    const smallest = shrinkVector(old, outcome, { detail: false, revision: '6.4' }, hash);
+    expect(smallest.reqs).toHaveLength(1);
+    expect(smallest.policy).toBeUndefined();
+    expect(smallest.gberr).toBeUndefined();
+    expect(revisionsDiffer(smallest, '2.5.47', '6.4', false, hash)).toBe(true);
   });
 
   it('gives one JSON document, and prints traces as vectors', () => {

@@ -4,7 +4,7 @@
  * Text goes out through a function, the hash comes in through one: nothing here knows a terminal or a file.
  */
 import { HostError } from '../../base/index.ts';
-import { DEFAULT_REVISION_ID } from '../../dio/index.ts';
+import { DEFAULT_REVISION_ID, REVISIONS } from '../../dio/index.ts';
 import { compareTraces, comparedEvents, type Difference } from './compare.ts';
 import { differenceText } from './report.ts';
 import { runScenario, type HashPort } from './run-scenario.ts';
@@ -46,8 +46,9 @@ export function conformVector(
 }
 
 /**
- * The scenario of a failed vector, made smaller. The golden trace is known for the whole scenario only, so what is removed is what
- * changes nothing in our own events and value of the first request that differs, and that request is kept as the last.
+ * The scenario of a failed vector, made smaller. Where another revision than the vector's own was run, both can be run on any smaller
+ * scenario, and it shrinks as long as they differ. Otherwise the golden trace is known for the whole scenario only, so what is removed
+ * is what changes nothing in our own events and value of the first request that differs, and that request is kept as the last.
  */
 export function shrinkVector(
   vector: Vector,
@@ -55,6 +56,13 @@ export function shrinkVector(
   options: ConformVectorOptions,
   hash: HashPort,
 ): Scenario {
+  const other = options.revision;
+  const isDial = other !== undefined && other !== vector.rev;
+  if (isDial && REVISIONS.some((spec) => spec.id === vector.rev)) {
+    const differs = (scenario: Scenario): boolean =>
+      revisionsDiffer(scenario, vector.rev, other, options.detail, hash);
+    if (differs(vector.scenario)) return shrinkScenario(vector.scenario, differs);
+  }
   const first = outcome.differences.find((difference) => difference.requestIndex !== null);
   const { trace } = outcome;
   if (first === undefined || first.requestIndex === null || trace === null) return vector.scenario;
@@ -75,6 +83,24 @@ export function shrinkVector(
   };
   const wanted = run(kept);
   return wanted === null ? kept : shrinkScenario(kept, (candidate) => run(candidate) === wanted);
+}
+
+/** Whether two revisions do different things in a scenario; false where it cannot be run. */
+export function revisionsDiffer(
+  scenario: Scenario,
+  one: string,
+  other: string,
+  detail: boolean,
+  hash: HashPort,
+): boolean {
+  try {
+    const expected = runScenario(one, scenario, hash).trace;
+    const actual = runScenario(other, scenario, hash).trace;
+    return compareTraces(expected, actual, detail).length > 0;
+  } catch {
+    // A candidate that cannot be run shows nothing.
+    return false;
+  }
 }
 
 export interface ConformFileOptions extends ConformVectorOptions {
@@ -127,7 +153,7 @@ export function conformLines(
     failures.push({ line: lineNumber, name: vector.name ?? null, failure, differences, shrunk });
     if (options.json) continue;
     write(failureText(where, vector, trace, outcome, options.detail));
-    write(`  smallest scenario with the same events: ${JSON.stringify(shrunk)}`);
+    write(`  smallest scenario that shows it: ${JSON.stringify(shrunk)}`);
   }
   const failedCount = failures.length;
   if (options.json && !options.print) {
