@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Types that faces read. Data only: they cross processes as they are. */
 import type {
+  Comparison,
+  ExhibitInfo,
+  ExhibitRun,
+  RevisionRun,
+  RevisionSummary,
+  TraceDifference,
+} from '../../engine/lab/comparison.ts';
+import type {
   AlignmentVerdict,
   ExplainRequest,
   Explanation,
@@ -22,7 +30,7 @@ import type {
 } from '../../engine/lab/result.ts';
 
 export type {
-  AlignmentVerdict, DeviceCounters, DirectionResult, DirectoryEntry, Experiment, ExplainRequest, ExplainStep, Explanation, FileExtent, FileSystemProbe, HostErrorData, HostEvidence, Job,
+  AlignmentVerdict, Comparison, ExhibitInfo, ExhibitRun, RevisionRun, RevisionSummary, TraceDifference, DeviceCounters, DirectionResult, DirectoryEntry, Experiment, ExplainRequest, ExplainStep, Explanation, FileExtent, FileSystemProbe, HostErrorData, HostEvidence, Job,
   JobResult, LatencySummary, OptionSchema, RunProgress, RunResult, SeriesPoint, Target, TraceRow, VerdictClaim,
 }; // prettier-ignore
 
