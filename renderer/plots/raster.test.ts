@@ -61,6 +61,14 @@ describe('the density raster', () => {
     expect(at(950, 49)[3]).toBeGreaterThan(at(50, 49)[3] as number);
     expect(at(500, 500)).toEqual([0, 0, 0, 0]);
   });
+  it('mixes the colours of reads and writes by their shares', () => {
+    const rows: Row[] = [[5, 5, 1], [5, 5, 1, 1]]; // prettier-ignore
+    const pixels = paintBins(
+      binRequests(columnsOf(rows), view, 1, 1, slow),
+      [0x204060, 0x406020, 0, 0, 0],
+    );
+    expect([...pixels.subarray(0, 3)]).toEqual([0x30, 0x50, 0x40]);
+  });
   it('draws few points larger', () => {
     expect([pointSize(10, 400, 200), pointSize(1000, 400, 200), pointSize(1e6, 400, 200)]).toEqual([
       3, 2, 1,

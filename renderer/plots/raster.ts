@@ -2,8 +2,9 @@
 /**
  * The density raster: a million requests into pixels by typed arrays, without an object a point. Pure; runs in a worker.
  *
- * A pixel holds how many requests fell into it and the slowest class among them. The class gives the colour, the number the
- * strength, so that a lone slow request is never hidden by a thousand quick ones.
+ * A pixel holds how many requests fell into it, how many of them were writes, and the slowest class among them. A slow or failed
+ * request gives the pixel its colour, so that a lone one is never hidden by a thousand quick ones; where all were quick, the colours of
+ * read and write are mixed by their shares. The number gives the strength.
  *   class 0 read, 1 write, 2 slower than p99, 3 slower than p99.9, 4 failed
  */
 import type { RequestColumns } from '../../main/contract/bulk.ts';
@@ -48,6 +49,7 @@ export function pointSize(rowCount: number, width: number, height: number): numb
 
 export interface RasterBins {
   readonly counts: Uint32Array;
+  readonly writes: Uint32Array;
   /** Worst class in the pixel plus one; 0: nothing there. */
   readonly worst: Uint8Array;
   /** Requests inside the view. */
@@ -63,6 +65,7 @@ export function binRequests(
   slow: SlowThresholds,
 ): RasterBins {
   const counts = new Uint32Array(width * height);
+  const writes = new Uint32Array(width * height);
   const worst = new Uint8Array(width * height);
   const { atNs, sector, latencyNs, status, op, rowCount } = columns;
   const perNs = width / (view.toNs - view.fromNs);
@@ -75,7 +78,8 @@ export function binRequests(
     if (x < 0 || x >= width || y < 0 || y >= height) continue;
     inside += 1;
     const ns = latencyNs[row] as number;
-    let kind = 1 + (op[row] as number);
+    const isWrite = op[row] as number;
+    let kind = 1 + isWrite;
     if ((status[row] as number) < 0) kind = 5;
     else if (ns > slow.slowestNs) kind = 4;
     else if (ns > slow.slowNs) kind = 3;
@@ -83,11 +87,19 @@ export function binRequests(
       for (let dx = 0; dx < size && x + dx < width; dx += 1) {
         const pixel = (y + dy) * width + x + dx;
         counts[pixel] = (counts[pixel] as number) + 1;
+        writes[pixel] = (writes[pixel] as number) + isWrite;
         if (kind > (worst[pixel] as number)) worst[pixel] = kind;
       }
     }
   }
-  return { counts, worst, inside };
+  return { counts, writes, worst, inside };
+}
+
+/** The mix of two colours; `share` of the second. */
+function mixColors(first: number, second: number, share: number): number {
+  const channel = (bits: number): number =>
+    Math.round(((first >> bits) & 255) * (1 - share) + ((second >> bits) & 255) * share) << bits;
+  return channel(16) | channel(8) | channel(0);
 }
 
 /** Colours the bins: strength grows with the logarithm of the count, slow classes are always strong. */
@@ -95,7 +107,7 @@ export function paintBins(
   bins: RasterBins,
   palette: RasterPalette,
 ): Uint8ClampedArray<ArrayBuffer> {
-  const { counts, worst } = bins;
+  const { counts, writes, worst } = bins;
   const pixels = new Uint8ClampedArray(counts.length * 4);
   let most = 1;
   for (let index = 0; index < counts.length; index += 1) {
@@ -105,7 +117,10 @@ export function paintBins(
   for (let index = 0; index < counts.length; index += 1) {
     const kind = worst[index] as number;
     if (kind === 0) continue;
-    const color = palette[kind - 1] as number;
+    const color =
+      kind > 2
+        ? (palette[kind - 1] as number)
+        : mixColors(palette[0], palette[1], (writes[index] as number) / (counts[index] as number));
     const strength = Math.log(counts[index] as number) * scale;
     const alpha = kind > 2 ? 0.85 + 0.15 * strength : 0.5 + 0.5 * strength;
     pixels[index * 4] = color >> 16;

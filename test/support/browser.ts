@@ -152,9 +152,16 @@ export class Browser {
       features: [{ name: 'prefers-reduced-motion', value: isReduced ? 'reduce' : '' }],
     });
   }
-  /** Presses keys as WebDriver names them; one after another. */
-  press(...keys: string[]): Promise<void> {
-    return this.client.keys(keys);
+  /** Presses keys one after another; 'Control+Enter' is a chord. Names are WebDriver's. */
+  async press(...chords: readonly string[]): Promise<void> {
+    // The client holds down all keys of one call together, so each chord is a call of its own.
+    for (const chord of chords)
+      await this.client.keys(chord.length > 1 ? chord.split('+') : [chord]);
+  }
+  /** Replaces the text of a field as a person does. */
+  async type(selector: string, text: string): Promise<void> {
+    await this.click(selector);
+    await this.press('Control+a', ...text);
   }
   async click(selector: string): Promise<void> {
     await this.waitFor(selector);
