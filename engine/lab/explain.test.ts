@@ -74,7 +74,10 @@ describe('explain', () => {
 
   it('tells an asynchronous write without asking for consent: the overlay takes it', () => {
     const explanation = explain(ask({ op: 'write', isAsync: true }), ports);
-    expect(explanation.result.returned).toBe(16384);
+    expect(explanation.result).toMatchObject({
+      returned: 16384,
+      text: '16,384 bytes written. It was queued and completed later.',
+    });
     expect(all(explanation)).toContain('The submitter does not wait for the bios.');
     expect(all(explanation)).toContain('Write of 16,384 bytes at sector 16, SYNC, IDLE');
   });

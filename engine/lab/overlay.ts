@@ -4,7 +4,8 @@
  *
  *   write --> overlay (a sector at a time)      read --> lower device, then the sectors of the overlay over it
  *
- * Rules: 1. The lower device sees reads only. 2. Writes, discards and flushes end inside `submit`. 3. It is for single requests, not
+ * Rules: 1. The lower device sees reads only. 2. Writes, discards and flushes are kept inside `submit` and end in the next `wait`, as
+ * on a disk: a request never ends before its submitter had the chance to wait for it, or to return. 3. It is for single requests, not
  * for loads: a map entry a sector.
  */
 import { PAGE_BYTES, SECTOR_BYTES, type Nanoseconds } from '../base/index.ts';
@@ -26,6 +27,8 @@ export class OverlayDevice implements BlockDevice {
   ]); // prettier-ignore
   readonly isReadOnly = false;
   private readonly sectors = new Map<number, Uint8Array>();
+  /** Kept, and still to be ended. */
+  private ended: DeviceRequest[] = [];
 
   constructor(
     private readonly lower: BlockDevice,
@@ -37,14 +40,14 @@ export class OverlayDevice implements BlockDevice {
   }
 
   get inFlightCount(): number {
-    return this.lower.inFlightCount;
+    return this.lower.inFlightCount + this.ended.length;
   }
 
   submit(request: DeviceRequest): 'queued' | 'busy' {
     if (request.op === 'read') return this.read(request);
     if (request.op === 'write') this.write(request);
     else if (request.op !== 'flush') this.clear(request);
-    request.onEnd(request, 0);
+    this.ended.push(request);
     return 'queued';
   }
 
@@ -53,7 +56,11 @@ export class OverlayDevice implements BlockDevice {
   }
 
   wait(timeoutNs: Nanoseconds): number {
-    return this.lower.wait(timeoutNs);
+    const { ended } = this;
+    if (ended.length === 0) return this.lower.wait(timeoutNs);
+    this.ended = [];
+    for (const request of ended) request.onEnd(request, 0);
+    return ended.length;
   }
 
   close(): void {
