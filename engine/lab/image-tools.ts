@@ -18,7 +18,7 @@ import {
   type Task,
 } from '../base/index.ts';
 import { openDevice, type OpenDevice } from '../devices/index.ts';
-import { findRevision, openDirectIo } from '../dio/index.ts';
+import { DEFAULT_REVISION_ID, findRevision, openDirectIo } from '../dio/index.ts';
 import { describeForeign } from '../filesystems/foreign.ts';
 import { fileSystemById, probeFileSystem } from '../filesystems/index.ts';
 import { IovIter, Memory } from '../memory/index.ts';
@@ -38,7 +38,6 @@ import { RunKernel } from './kernel.ts';
 const ARENA_PAGES = 16384;
 const PIECE_BYTES = 1024 * 1024;
 /** The revision whose direct I/O moves the data. */
-const REVISION = '6.4';
 
 interface OpenImage {
   readonly kernel: RunKernel;
@@ -79,7 +78,7 @@ function withImage<T>(
   }
 }
 
-const directIo = (): DirectIo => openDirectIo(findRevision(REVISION)).directIo;
+const directIo = (): DirectIo => openDirectIo(findRevision(DEFAULT_REVISION_ID)).directIo;
 
 function* mountAny(image: OpenImage): Task<MountedFileSystem> {
   const { kernel, opened } = image;

@@ -3,11 +3,11 @@
 import { join } from 'node:path';
 import { GIB, KIB, MIB } from '../../engine/base/index.ts';
 import type { Experiment, Job, Target } from '../../engine/lab/experiment.ts';
+import { DEFAULT_REVISION_ID } from '../../engine/lab/lists.ts';
 import type { Preset } from '../contract/types.ts';
 import { DEFAULT_JOB } from './formats/job-keys.ts';
 
 const TRACE = { level: 'requests', rowsMax: 1_000_000 } as const;
-const REVISION = '6.4';
 
 const job = (name: string, change: Partial<Job>): Job => ({ ...DEFAULT_JOB, name, ...change });
 const sized = (sizeBytes: number): Pick<Job, 'blockSizes'> => ({
@@ -56,7 +56,7 @@ const experiment = (name: string, target: Target, jobs: readonly Job[]): Experim
   name,
   target,
   jobs,
-  revision: REVISION,
+  revision: DEFAULT_REVISION_ID,
   trace: TRACE,
 });
 

@@ -20,7 +20,7 @@ import {
 } from 'yaml';
 import type { OptionField, OptionSchema, OptionValue } from '../../../engine/base/index.ts';
 import type { Experiment, Job, Target } from '../../../engine/lab/experiment.ts';
-import { DEVICES, FILE_SYSTEMS } from '../../../engine/lab/lists.ts';
+import { DEFAULT_REVISION_ID, DEVICES, FILE_SYSTEMS } from '../../../engine/lab/lists.ts';
 import { experimentSchema } from '../../contract/schemas.ts';
 import type { ParsedText } from '../../contract/types.ts';
 import {
@@ -38,7 +38,7 @@ import { nearestWord, parseSize, writeSize } from './quantities.ts';
 type Problem = ParsedText['problems'][number];
 
 /** Revision of a file that names none. */
-const DEFAULT_REVISION = '6.4';
+
 const TRACE_LEVELS = ['off', 'requests', 'full'] as const;
 const DEFAULT_ROWS_MAX = 1_000_000;
 
@@ -181,7 +181,7 @@ function emptyDraft(): Draft {
     name: 'experiment',
     target: DEFAULT_TARGET,
     jobs: [],
-    revision: DEFAULT_REVISION,
+    revision: DEFAULT_REVISION_ID,
     trace: { level: 'requests', rowsMax: DEFAULT_ROWS_MAX },
   };
 }

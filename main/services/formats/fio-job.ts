@@ -18,6 +18,7 @@ import {
   type Job,
   type Target,
 } from '../../../engine/lab/experiment.ts';
+import { DEFAULT_REVISION_ID } from '../../../engine/lab/lists.ts';
 import { experimentSchema } from '../../contract/schemas.ts';
 import type { ParsedText } from '../../contract/types.ts';
 import { DEFAULT_TARGET, HEAD_KEYS, setExperimentValue, TARGET_KEYS } from './experiment-file.ts';
@@ -487,7 +488,7 @@ class Reading {
         .slice(0, 200),
       target,
       jobs: jobs.map(({ state }) => state.job),
-      revision: '6.4',
+      revision: DEFAULT_REVISION_ID,
       trace: { level: 'requests', rowsMax: 1_000_000 },
     };
     for (const setting of head) experiment = this.applyOwn(experiment, setting.key, setting);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What is printed of a result: fio's shape and the report, of a run over the memory device; and that every preset is in order. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { checkExperiment } from '../../../engine/lab/check.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
@@ -66,7 +68,11 @@ describe('the shape of fio', () => {
     expect(mix?.iodepth_level).toMatchObject({ '8': 100, '4': 0 });
     expect([mix?.error, bad?.error]).toEqual([0, 22]);
     expect(document['diolab']).toBe(result);
-    expect(JSON.parse(JSON.stringify(document))).toMatchObject({ 'fio version': 'diolab-0.1.0' });
+    const packageFile = join(import.meta.dirname, '../../../package.json');
+    const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as { version: string };
+    expect(JSON.parse(JSON.stringify(document))).toMatchObject({
+      'fio version': `diolab-${version}`,
+    });
   });
 
   it('shares out every request over the three latency tables', () => {
