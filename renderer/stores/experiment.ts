@@ -89,15 +89,18 @@ export const useExperimentStore = defineStore('experiment', {
       const target = { ...this.experiment.target, ...change };
       this.patch({ target }, `target.${Object.keys(change).join()}`);
     },
-    patchJob(change: Partial<Job>): void {
+    patchJob(change: Partial<Job>, key = Object.keys(change).join()): void {
       if (this.experiment === null) return;
       const jobs = this.experiment.jobs.map((each, index) =>
         index === this.jobIndex ? { ...each, ...change } : each,
       );
-      this.patch({ jobs }, `job.${String(this.jobIndex)}.${Object.keys(change).join()}`);
+      this.patch({ jobs }, `job.${String(this.jobIndex)}.${key}`);
     },
     patchAlignment(change: Partial<Job['alignment']>): void {
-      if (this.job) this.patchJob({ alignment: { ...this.job.alignment, ...change } });
+      if (this.job === null) return;
+      // The key names the dials that are turned: taking a proposed request is a step of its own.
+      const alignment = { ...this.job.alignment, ...change };
+      this.patchJob({ alignment }, `alignment.${Object.keys(change).join()}`);
     },
     usePreset(preset: Preset): void {
       this.replace(preset.experiment);

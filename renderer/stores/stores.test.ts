@@ -53,6 +53,17 @@ describe('the experiment', () => {
     store.redo();
     expect([store.experiment?.revision, store.canRedo]).toEqual(['3.1', false]);
   });
+  it('undoes a proposed alignment apart from the number that was typed', () => {
+    const store = useExperimentStore();
+    store.replace(makeExperiment('first'));
+    store.patchAlignment({ offsetBytes: 1 });
+    store.patchAlignment({ offsetBytes: 100 });
+    store.patchAlignment({ offsetBytes: 512, lengthBytes: 0, memoryBytes: 0 });
+    store.undo();
+    expect(store.job?.alignment.offsetBytes).toBe(100);
+    store.undo();
+    expect(store.job?.alignment.offsetBytes).toBe(0);
+  });
   it('comes back as it was left', () => {
     useExperimentStore().replace(makeExperiment('kept'));
     setActivePinia(createPinia());
