@@ -107,7 +107,8 @@ function tellRun(run: readonly TraceRow[], telling: Telling): ExplainStep | null
   // A kernel name at the start keeps its spelling.
   const isName = kind.title.split(' ', 1)[0]?.includes('_') === true;
   const title = isName ? kind.title : kind.title.charAt(0).toUpperCase() + kind.title.slice(1);
-  return { title, text: teller(run, telling), site: kind.site, values };
+  const rows = [first.index, (run.at(-1) as TraceRow).index] as const;
+  return { title, text: teller(run, telling), site: kind.site, values, rows };
 }
 
 const TELLERS: Partial<Record<TraceKindId, Teller>> = {

@@ -22,6 +22,8 @@ export interface ExplainStep {
   /** The kernel function it stands for, 'fs/direct-io.c:get_more_blocks'. */
   readonly site: string;
   readonly values: Readonly<Record<string, number | string>>;
+  /** First and last row of the trace that it tells; absent where it tells none. */
+  readonly rows?: readonly [first: number, last: number];
 }
 export interface Explanation {
   readonly steps: readonly ExplainStep[];
