@@ -3,7 +3,7 @@
  * What a revision of direct I/O is: traits (data) plus steps (functions at the kernel's own seams). A revision file lists what
  * differs from its base, each with the reason; resolve.ts makes the flat record that a run uses.
  */
-import type { KernelReturn, MaybeTask } from '../base/index.ts';
+import type { BIO_CLOSE_REASONS, KernelReturn, MaybeTask, TraceKindId } from '../base/index.ts';
 import type { Bio } from '../block/index.ts';
 import type { DirectIoRequest } from '../vfs/index.ts';
 import type { Dio, DioPool } from './state.ts';
@@ -43,6 +43,31 @@ export interface DioSteps {
   readonly complete: (dio: Dio, returned: KernelReturn, flags: number) => MaybeTask<KernelReturn>;
 }
 
+/**
+ * Where a change can be seen: at the first rows in which the trace with it ("here") and one without it ("there") part. Data, so that a
+ * difference is named by the revisions' own list. Of several that fit, the one with more conditions counts.
+ */
+export interface ChangeSign {
+  /**
+   * 'both': both have such a row there, and differ in `column` (or anywhere). 'only-here', 'only-there': only the trace with, or
+   * without, the change has it there. 'stop': the kernel with the change stopped there; `row` has no meaning.
+   */
+  readonly at: 'both' | 'only-here' | 'only-there' | 'stop';
+  readonly row?: TraceKindId;
+  readonly column?: string;
+  readonly when?: {
+    readonly op?: 'read' | 'write';
+    readonly isAsync?: boolean;
+    /** Why the bio before the difference ended, in one of the traces. */
+    readonly closedBy?: (typeof BIO_CLOSE_REASONS)[number];
+    /** A row of this kind came before it, with or without the change. */
+    readonly after?: TraceKindId;
+    readonly afterThere?: TraceKindId;
+    /** The sign of `column` with the change. */
+    readonly valueHere?: 'negative' | 'positive';
+  };
+}
+
 /** One difference between a revision and its base, for the dial and the documentation. */
 export interface RevisionChange {
   /** What is different, in one sentence. */
@@ -50,6 +75,8 @@ export interface RevisionChange {
   readonly reason: string;
   /** 'none': same behaviour, other text. */
   readonly effect: 'core' | 'detail' | 'none';
+  /** Where it shows in a trace. Nothing: not in the trace (an effect of 'none'), or not told apart. */
+  readonly shows?: readonly ChangeSign[];
 }
 
 /** What a revision file exports. */

@@ -98,7 +98,9 @@ export function takePageOfSegment(dio: Dio): KernelReturn {
 /** The pages that all segments span: pages_in_io. */
 export function pagesOfSegments(dio: Dio): number {
   let pages = 0;
-  for (const { addressBytes, lengthBytes } of dio.iter.segments) {
+  const { segments } = dio.iter;
+  for (let index = 0; index < segments.length; index++) {
+    const { addressBytes, lengthBytes } = segments[index] as UserSegment;
     const end = Math.ceil((addressBytes + lengthBytes) / PAGE_BYTES);
     pages += end - Math.floor(addressBytes / PAGE_BYTES);
   }
@@ -119,27 +121,34 @@ export function chooseUnitOfParts(
   fileOffsetBytes: number,
   parts: readonly UserSegment[],
 ): KernelReturn {
-  const { device } = dio.request;
   const fsBlockBits = dio.inode.blockBits;
-  const logicalBits = device === null ? 0 : 31 - Math.clz32(device.limits.logicalBlockBytes);
-  let blockBits = fsBlockBits;
-  const check = (align: number): boolean => {
-    let passes = (align & ((1 << blockBits) - 1)) === 0;
-    if (dio.trace !== null) traceAlign(dio, align, blockBits, passes, blockBits !== fsBlockBits);
-    if (passes) return true;
-    if (device !== null) blockBits = logicalBits;
-    passes = (align & ((1 << blockBits) - 1)) === 0;
-    if (dio.trace !== null) traceAlign(dio, align, blockBits, passes, device !== null);
-    return passes;
-  };
-  if (!check(fileOffsetBytes % 0x40000000)) return -ERRNO.EINVAL;
-  for (const { addressBytes, lengthBytes } of parts) {
-    if (!check((addressBytes % 0x40000000) | lengthBytes)) return -ERRNO.EINVAL;
+  let blockBits = bitsThatFit(dio, fileOffsetBytes % 0x40000000, fsBlockBits);
+  for (let index = 0; index < parts.length && blockBits !== NO_UNIT; index++) {
+    const { addressBytes, lengthBytes } = parts[index] as UserSegment;
+    blockBits = bitsThatFit(dio, (addressBytes % 0x40000000) | lengthBytes, blockBits);
   }
+  if (blockBits === NO_UNIT) return -ERRNO.EINVAL;
   dio.blockBits = blockBits;
   dio.blockFactorBits = fsBlockBits - blockBits;
   if (dio.trace !== null) {
     dio.trace.add(ROW_BLOCK_FACTOR, dio.id, -1, blockBits, dio.blockFactorBits);
   }
   return 0;
+}
+
+const NO_UNIT = -1;
+
+/** The unit so far where it fits, else the device's logical block where that does, else `NO_UNIT`. */
+function bitsThatFit(dio: Dio, align: number, blockBits: number): number {
+  const passes = (align & ((1 << blockBits) - 1)) === 0;
+  if (dio.trace !== null) {
+    traceAlign(dio, align, blockBits, passes, blockBits !== dio.inode.blockBits);
+  }
+  if (passes) return blockBits;
+  const { device } = dio.request;
+  if (device === null) return NO_UNIT;
+  const logicalBits = 31 - Math.clz32(device.limits.logicalBlockBytes);
+  const passesSmall = (align & ((1 << logicalBits) - 1)) === 0;
+  if (dio.trace !== null) traceAlign(dio, align, logicalBits, passesSmall, true);
+  return passesSmall ? logicalBits : NO_UNIT;
 }
