@@ -174,10 +174,11 @@ describe('refused as an image', () => {
     await new Promise((resolve) => server.close(resolve));
   });
 
-  it('what another process has locked', async () => {
-    const path = image('locked');
-    // flock(1) takes another kind of lock, so the other process is one of ours: it opens the image and waits.
-    const child = spawn('python3', ['-c', LOCKER, path], { stdio: ['pipe', 'pipe', 'inherit'] });
+  it.each(['record', 'flock'])('what another process has locked (%s)', async (kind) => {
+    const path = image(`locked-${kind}`);
+    const child = spawn('python3', ['-c', LOCKER, path, kind], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     try {
       await lineFrom(child);
       const refused = refusal(path);
@@ -194,7 +195,8 @@ describe('refused as an image', () => {
 const LOCKER = `
 import fcntl, struct, sys, os
 fd = os.open(sys.argv[1], os.O_RDWR)
-fcntl.fcntl(fd, 37, struct.pack('hhqqi4x', 1, 0, 0, 0, 0))
+if sys.argv[2] == 'flock': fcntl.flock(fd, fcntl.LOCK_EX)
+else: fcntl.fcntl(fd, 37, struct.pack('hhqqi4x', 1, 0, 0, 0, 0))
 print('locked', flush=True)
 sys.stdin.read()
 `;

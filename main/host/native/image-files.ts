@@ -3,7 +3,7 @@
  * Opens image files: regular files only, without following a link, locked on the very description that does the I/O, in use by
  * nobody else, and with the truth about direct I/O.
  *
- *   lstat --open (O_NOFOLLOW)--> fstat: the same regular file --lock (OFD)--> not attached, mounted, swap --statx, trial--> OpenImage
+ *   lstat --open (O_NOFOLLOW)--> fstat: the same regular file --lock (OFD, flock)--> not attached, mounted, swap --statx, trial--> OpenImage
  *
  * Rules: 1. Every refusal is a `HostError` that names the path and what would be right. 2. After a refusal nothing stays open.
  * 3. The lock lasts as long as the descriptor: an OFD lock is not dropped when somebody else in this process closes the file.
@@ -25,6 +25,8 @@ const F_OFD_SETLK = 37;
 /** struct flock, 32 bytes:  0 l_type s16, 2 l_whence s16, 8 l_start s64, 16 l_len s64 (0: to the end), 24 l_pid s32 (0) */
 const FLOCK_BYTES = 32;
 const LOCK = { read: 0, write: 1 } as const;
+/** LOCK_SH and LOCK_EX, each with LOCK_NB. */
+const FLOCK = { read: 1 | 4, write: 2 | 4 } as const;
 
 function kindOf(stats: BigIntStats): string {
   if (stats.isDirectory()) return 'a directory';
@@ -101,8 +103,21 @@ function openDescriptor(
   return { fd: openSync(path, flags), directErrno: options.direct ? 'EINVAL' : null };
 }
 
-/** Locks the whole file on this open description. */
+/** Locks the whole file on this open description, in both worlds of locks: programs of one do not see the other's. */
 function lock(native: NativeSyscalls, path: string, fd: number, readOnly: boolean): void {
+  lockRecord(native, path, fd, readOnly);
+  const { table, numbers } = native;
+  const kind = readOnly ? FLOCK.read : FLOCK.write;
+  // Other refusals (no such locks on this file system) leave the record lock, which is the one that we need.
+  if (table.call(numbers.flock, fd, kind, 0, 0, 0, 0) === -ERRNO.EAGAIN)
+    throw lockedByAnother(path);
+}
+
+const lockedByAnother = (path: string): HostError =>
+  inUse(path, 'another program has locked it', 'Close that program first (lslocks names it).');
+
+/** An OFD lock (fcntl) on the whole file. */
+function lockRecord(native: NativeSyscalls, path: string, fd: number, readOnly: boolean): void {
   const { words, baseAddress } = scratch();
   words.fill(0, 0, FLOCK_BYTES / 4);
   words[0] = readOnly ? LOCK.read : LOCK.write;
@@ -111,11 +126,7 @@ function lock(native: NativeSyscalls, path: string, fd: number, readOnly: boolea
   const result = table.call(numbers.fcntl, fd, F_OFD_SETLK, baseAddress, 0, 0, 0);
   if (result >= 0) return;
   if (result === -ERRNO.EAGAIN || result === -ERRNO.EACCES) {
-    throw inUse(
-      path,
-      'another program has locked it',
-      'Close that program first (lslocks names it).',
-    );
+    throw lockedByAnother(path);
   }
   throw new HostError({
     code: 'image.lock-failed',

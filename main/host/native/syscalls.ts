@@ -20,6 +20,7 @@ type LibcSyscall = (
 /** System calls that only the host's probes and guards make; executors have theirs in engine/executor/linux.ts. */
 export interface HostSyscallNumbers extends SyscallNumbers {
   readonly fcntl: number;
+  readonly flock: number;
   readonly ioctl: number;
   readonly statx: number;
   readonly fstatfs: number;
@@ -28,10 +29,10 @@ export interface HostSyscallNumbers extends SyscallNumbers {
 }
 
 const X64 = {
-  fcntl: 72, ioctl: 16, statx: 332, fstatfs: 138, cachestat: 451, madvise: 28,
+  fcntl: 72, flock: 73, ioctl: 16, statx: 332, fstatfs: 138, cachestat: 451, madvise: 28,
 } as const; // prettier-ignore
 const ARM64 = {
-  fcntl: 25, ioctl: 29, statx: 291, fstatfs: 44, cachestat: 451, madvise: 233,
+  fcntl: 25, flock: 32, ioctl: 29, statx: 291, fstatfs: 44, cachestat: 451, madvise: 233,
 } as const; // prettier-ignore
 
 export interface NativeSyscalls {
