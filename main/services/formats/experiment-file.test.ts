@@ -162,13 +162,17 @@ jobs:
     expect(problems[0]?.line === null || (problems[0]?.line ?? 0) >= 1).toBe(true);
   });
 
-  it('finds values outside their range, with the line of the job', () => {
+  it('finds values outside their range, with the line of the key and the range', () => {
     const { problems } = parseExperimentFile(
-      'jobs:\n  - rw: read\n  - rw: read\n    iodepth: 99999\n',
+      'trace_rows: -1\njobs:\n  - rw: read\n  - rw: read\n    iodepth: 99999\n    bs: 1t\n    name: ""\n',
     );
-    expect(problems).toHaveLength(1);
-    expect(problems[0]).toMatchObject({ code: 'job.out-of-range', line: 3 });
-    expect(problems[0]?.message).toContain('ioDepth');
+    expect(problems.map(({ line, message }) => [line, message])).toEqual([
+      [5, 'iodepth is 99999, expected at most 4096'],
+      [6, 'bs is "1t", expected at most 256m'],
+      [7, 'name is "", expected a text'],
+    ]);
+    const head = parseExperimentFile('trace_rows: -1\njobs:\n  - rw: read\n').problems;
+    expect(head.map(({ message }) => message)).toEqual(['trace.rowsMax: expected at least 0']);
   });
 
   it('never throws, whatever the text', () => {
@@ -285,6 +289,8 @@ describe('--set', () => {
   it('says what would be right', () => {
     expect(() => setExperimentValue(base, 'iodpeth', '8')).toThrow(/did you mean iodepth/);
     expect(() => setExperimentValue(base, 'iodepth', 'x')).toThrow(/whole number/);
+    expect(() => setExperimentValue(base, 'iodepth', '0')).toThrow('at least 1');
+    expect(() => setExperimentValue(base, 'jobs.0.bs', '1t')).toThrow('at most 256m');
     expect(() => setExperimentValue(base, 'jobs.nobody.rw', 'read')).toThrow(/mix, job2/);
     expect(() => setExperimentValue(base, 'jobs.0.name.x', 'read')).toThrow(/known key|one of/);
   });

@@ -29,7 +29,9 @@ import {
   JOB_KEYS,
   jobKey,
   readChoice,
+  rangeWords,
   readFlag,
+  readJobValue,
   readSizeText,
   readWhole,
 } from './job-keys.ts';
@@ -336,7 +338,7 @@ class Reading {
       if (known === undefined) this.unknown(key, names, 'a job', pair);
       else
         this.attempt(pair, () => {
-          job = known.read(this.textOf(pair, key === 'bs'), job);
+          job = readJobValue(known, this.textOf(pair, key === 'bs'), job);
         });
     }
     this.jobLines.push(this.lineOf(node) ?? 1);
@@ -410,7 +412,7 @@ class Reading {
         section === 'jobs' && typeof index === 'number' ? (this.jobLines[index] ?? null) : null;
       this.add(
         'job.out-of-range',
-        `${issue.path.join('.')}: ${issue.message}`,
+        `${issue.path.join('.')}: expected ${rangeWords(issue)}`,
         line,
         'See the ranges in docs/EXPERIMENT-FILE.md.',
       );
@@ -532,7 +534,7 @@ export function setExperimentValue(experiment: Experiment, key: string, value: s
     const index = draft.jobs.findIndex((job, at) => job.name === path[1] || String(at) === path[1]);
     if (index < 0)
       throw new BadValue(`a job there is: ${draft.jobs.map((job) => job.name).join(', ')}`);
-    draft.jobs[index] = known.read(value, draft.jobs[index] as Job);
+    draft.jobs[index] = readJobValue(known, value, draft.jobs[index] as Job);
     return draft;
   }
   const isTarget = path[0] === 'target' && path.length === 2;
@@ -541,7 +543,7 @@ export function setExperimentValue(experiment: Experiment, key: string, value: s
   );
   if (section !== undefined && (path.length === 1 || isTarget)) section.read(value, draft);
   else if (known !== undefined && path.length === 1)
-    draft.jobs = draft.jobs.map((job) => known.read(value, job));
+    draft.jobs = draft.jobs.map((job) => readJobValue(known, value, job));
   else
     throw unknownSetting(
       key,

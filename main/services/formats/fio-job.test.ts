@@ -118,6 +118,24 @@ bs=64k
     ]);
   });
 
+  it.each([
+    ['iodepth=0', 'iodepth=0: expected at least 1'],
+    ['numjobs=1000', 'numjobs=1000: expected at most 64'],
+    ['bs=0', 'bs=0: expected at least 1'],
+    ['filename=', 'filename=: expected the path of a file'],
+    ['rw read', '"rw read" is not a key'],
+    ['=5', 'what stands before the = is not a key'],
+  ])('refuses %s with its line and what would be right', (text, message) => {
+    const { experiment, problems } = parseFioJob(`[global]\nfilename=a\n[j]\n${text}\n`);
+    expect(experiment).toBeNull();
+    expect(problems).toMatchObject([{ message, line: 4, exitCode: 65 }]);
+  });
+
+  it('names jobs by their sections, also where [global] has a name, as fio does', () => {
+    const { jobs } = good('[global]\nname=all\nfilename=a\n[one]\n[two]\nname=second\n[three]\n');
+    expect(jobs.map((job) => job.name)).toEqual(['one', 'second', 'three']);
+  });
+
   it('takes the value of the direction from a list, and says what it does with a mixed one', () => {
     expect(
       good('[w]\nfilename=a\nbs=4k,64k\nrw=randwrite\n').jobs[0]?.blockSizes[0]?.sizeBytes,
@@ -156,7 +174,7 @@ filename=/x.img
     ['[j]\nfilename=a\nrw=trim\n', 'job.bad-value', 3],
     ['include other.fio\n[j]\nfilename=a\n', 'fio.include', 1],
     ['rw=read\n[j]\nfilename=a\n', 'fio.no-section', 1],
-    ['[j]\nfilename=a\niodepth=99999\n', 'job.out-of-range', 1],
+    ['[j]\nfilename=a\niodepth=99999\n', 'job.bad-value', 3],
     ['[j]\nfilename=a\n; diolab target.colour = red\n', 'job.bad-value', 3],
     ['', 'job.none', null],
     ['[global]\nbs=4k\n', 'job.none', null],

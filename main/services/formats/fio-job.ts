@@ -27,9 +27,11 @@ import {
   DEFAULT_JOB,
   DEFAULT_PARAMETERS,
   JOB_KEYS,
+  rangeWords,
   readChoice,
   readShares,
   readWhole,
+  refuseOutOfRange,
   writeShares,
 } from './job-keys.ts';
 import { nearestWord, parseFioSize, parseSeconds, writeSeconds, writeSize } from './quantities.ts';
@@ -114,6 +116,7 @@ export const FIO_KEYS: readonly FioKey[] = [
   {
     names: ['filename'],
     read: (value, state) => {
+      if (value === '') throw new BadValue('the path of a file');
       if (/[^\\]:/.test(value)) throw new BadValue('one file: an experiment has one image');
       state.filename = value.replaceAll('\\:', ':');
     },
@@ -401,8 +404,8 @@ class Reading {
       directory: null,
       notes: [],
     };
-    // The pattern first: values for each direction depend on it.
-    const settings = [...globals, ...section.settings];
+    // A name in [global] names no job: each has its section's, as in fio. The pattern first: values for each direction depend on it.
+    const settings = [...globals.filter(({ key }) => key !== 'name'), ...section.settings];
     const isPattern = ({ key }: Setting): boolean => key === 'rw' || key === 'readwrite';
     for (const setting of [
       ...settings.filter(isPattern),
@@ -426,8 +429,10 @@ class Reading {
       this.add('job.bad-value', `${key} has no value`, line, `Write ${key}=...`);
       return;
     }
+    const before = state.job;
     try {
       known.read(isBare ? '1' : setting.value, state);
+      refuseOutOfRange(state.job, before);
     } catch (error) {
       if (!(error instanceof BadValue)) throw error;
       this.add(
@@ -442,17 +447,18 @@ class Reading {
   /** Named, never silently dropped; a slip of a known key is a problem. */
   private unknown({ key, line }: Setting): void {
     const names = FIO_KEYS.flatMap((entry) => entry.names);
-    const nearest = nearestWord(key, names);
-    const isSlip = nearest !== null && !/^[a-z0-9_]+$/.test(key);
-    if (isSlip || key === '') {
+    if (!/^[a-z0-9_]+$/.test(key)) {
+      const nearest = key === '' ? null : nearestWord(key, names);
+      const hint = nearest === null ? '' : ` Did you mean ${nearest}?`;
       this.add(
         'job.unknown-key',
-        `${key === '' ? 'a line' : key} is not a key`,
+        `${key === '' ? 'what stands before the =' : JSON.stringify(key)} is not a key`,
         line,
-        nearest === null ? 'A line is key=value.' : `Did you mean ${nearest}?`,
+        `A line is key=value.${hint}`,
       );
       return;
     }
+    const nearest = nearestWord(key, names);
     const guess = nearest === null ? '' : ` (a slip of ${nearest}?)`;
     this.notes.push(`line ${String(line)}: ${key} is not honoured${guess}.`);
   }
@@ -528,7 +534,7 @@ class Reading {
       const line = section === 'jobs' && typeof index === 'number' ? (lines[index] ?? null) : null;
       this.add(
         'job.out-of-range',
-        `${issue.path.join('.')}: ${issue.message}`,
+        `${issue.path.join('.')}: expected ${rangeWords(issue)}`,
         line,
         'See the ranges in docs/EXPERIMENT-FILE.md.',
       );

@@ -9,6 +9,7 @@ import {
   type BlockSizeShare,
   type Job,
 } from '../../../engine/lab/experiment.ts';
+import { jobSchema } from '../../contract/schemas.ts';
 import { parseSeconds, parseSize, writeSeconds, writeSize } from './quantities.ts';
 
 /** Thrown by readers: what would be right. */
@@ -255,6 +256,45 @@ export const JOB_KEYS: readonly JobKey[] = [
         : `${job.distribution.kind}:${String(job.distribution.parameter)}`,
   },
 ];
+
+/** What a value out of its range has to be; the path says whether it is an amount of bytes. */
+export function rangeWords(issue: {
+  readonly code: string;
+  readonly path: readonly PropertyKey[];
+  readonly message: string;
+  readonly origin?: string;
+  readonly minimum?: number | bigint;
+  readonly maximum?: number | bigint;
+}): string {
+  const isText = issue.origin === 'string';
+  const isSize = String(issue.path.at(-1)).endsWith('Bytes');
+  const amount = (value: number | bigint): string => {
+    if (isText) return `${String(value)} characters`;
+    const number = Number(value);
+    if (!isSize) return String(number);
+    return number < 0 ? `-${writeSize(-number)}` : writeSize(number);
+  };
+  if (issue.code === 'too_small' && issue.minimum !== undefined) {
+    return isText && Number(issue.minimum) === 1 ? 'a text' : `at least ${amount(issue.minimum)}`;
+  }
+  if (issue.code === 'too_big' && issue.maximum !== undefined)
+    return `at most ${amount(issue.maximum)}`;
+  return issue.message;
+}
+
+/** The key's value in the job; throws `BadValue` also where the value is out of the range that the contract allows. */
+export function readJobValue(known: Pick<JobKey, 'read'>, text: string, job: Job): Job {
+  const changed = known.read(text, job);
+  refuseOutOfRange(changed, job);
+  return changed;
+}
+
+/** Throws `BadValue` for what is out of range in `changed` and was not in `before`. */
+export function refuseOutOfRange(changed: Job, before: Job): void {
+  const [issue] = jobSchema.safeParse(changed).error?.issues ?? [];
+  if (issue === undefined || !jobSchema.safeParse(before).success) return;
+  throw new BadValue(rangeWords(issue));
+}
 
 export const jobKey = (key: string): JobKey | undefined =>
   JOB_KEYS.find((candidate) => candidate.key === key);
