@@ -32,6 +32,7 @@ import type {
   OpenFile,
 } from '../vfs/index.ts';
 import type { ImageTools, LabPorts, OpenedProbe } from './door.ts';
+import { withHostFault } from './host-fault.ts';
 import { RunKernel } from './kernel.ts';
 
 /** 64 MiB: metadata, page cache, and the piece of data under way. */
@@ -73,6 +74,8 @@ function withImage<T>(
     const result = work({ kernel, opened, path });
     kernel.drain();
     return result;
+  } catch (error) {
+    throw withHostFault(error, opened);
   } finally {
     opened.device.close();
   }
@@ -238,7 +241,22 @@ function* statOf(
 function* openFile(fileSystem: MountedFileSystem, image: string, inside: string): Task<OpenFile> {
   const inode = yield* walkTo(fileSystem, image, inside, namesOf(image, inside));
   if (inode.kind === 'directory') taken({ ok: false, error: 'EISDIR' }, image, inside);
+  if (inode.kind !== 'file') throw notAFile(image, inside, inode.kind);
   return taken(yield* fileSystem.open(inode), image, inside);
+}
+
+/** Links are not followed, and a device file inside an image is nothing to open. */
+function notAFile(image: string, inside: string, kind: Inode['kind']): HostError {
+  return new HostError({
+    code: 'image.not-a-file',
+    message: `${inside}: it is ${kind === 'symlink' ? 'a symbolic link' : 'a special file'}, not a regular one`,
+    where: `${image}:${inside}`,
+    hint:
+      kind === 'symlink'
+        ? 'Links are not followed: name the file that it points to.'
+        : 'Name a regular file; diolab ls lists its folder.',
+    exitCode: 66,
+  });
 }
 
 function kiocb(inode: Inode, positionBytes: number, isDirect: boolean): Kiocb {
@@ -345,7 +363,8 @@ function* putFile(
   let inode: Inode;
   if (existing.ok) {
     inode = taken(yield* fileSystem.readInode(existing.value), image, inside);
-    if (inode.kind !== 'file') taken({ ok: false, error: 'EISDIR' }, image, inside);
+    if (inode.kind === 'directory') taken({ ok: false, error: 'EISDIR' }, image, inside);
+    if (inode.kind !== 'file') throw notAFile(image, inside, inode.kind);
     const status = yield* fileSystem.truncate(inode, 0);
     if (status < 0) throw ioError(`${image}:${inside}`, 'emptying the file', status);
   } else {

@@ -32,6 +32,7 @@ import { Memory } from '../memory/index.ts';
 import type { FileSystemModule, Inode, MountedFileSystem, OpenFile } from '../vfs/index.ts';
 import type { LabPorts } from './door.ts';
 import type { Target } from './experiment.ts';
+import { withHostFault } from './host-fault.ts';
 import { RunKernel } from './kernel.ts';
 import { layOut } from './lay-out.ts';
 
@@ -137,7 +138,7 @@ export function openTarget(
     return new Opening(options, kernel, openDevice, control).finish(module.virtualTime, trace);
   } catch (error) {
     openDevice.device.close();
-    throw error;
+    throw withHostFault(error, openDevice);
   }
 }
 
@@ -353,9 +354,27 @@ class Opening {
     const { fileSizeBytes } = target;
     if (fileSizeBytes !== null && inode.sizeBytes < fileSizeBytes) {
       this.assertConsent(`${target.filePath} has to be laid out to ${String(fileSizeBytes)} bytes`);
-      this.run('lay out', layOut(this.kernel, file, target.filePath, fileSizeBytes, this.control));
+      this.layOut(fileSystem, file, target.filePath, fileSizeBytes);
     }
     return file;
+  }
+
+  /** What a layout that failed has written goes again: half a file is of no use, and a full disk may not keep its map. */
+  private layOut(
+    fileSystem: MountedFileSystem,
+    file: OpenFile,
+    path: string,
+    sizeBytes: number,
+  ): void {
+    const { kernel, control } = this;
+    const { inode } = file;
+    const before = inode.sizeBytes;
+    try {
+      this.run('lay out', layOut(kernel, file, path, sizeBytes, control));
+    } catch (error) {
+      if (error instanceof HostError) this.run('cut back', fileSystem.truncate(inode, before));
+      throw error;
+    }
   }
 
   private openInode(fileSystem: MountedFileSystem, inode: Inode, path: string): OpenFile {

@@ -3,11 +3,11 @@
  * The verdict: two to six plain sentences, each with the evidence that it rests on. Whether I/O was direct is told from what the host's
  * kernel counted and from the growth of its page cache, never from the open flag.
  */
-import { errnoName } from '../base/index.ts';
 import type { DeviceFault } from '../devices/contract.ts';
 import { judgeAlignment } from './alignment.ts';
 import type { AlignmentVerdict } from './explanation.ts';
 import type { Job } from './experiment.ts';
+import { hostFaultText } from './host-fault.ts';
 import type { JobResult, RunResult, VerdictClaim } from './result.ts';
 import {
   bandwidthText,
@@ -90,21 +90,10 @@ function errorClaim(result: JobResult, job: Job, facts: VerdictFacts): VerdictCl
     first.errno === 'EINVAL' ? ` ${einvalReason(first, job, facts)}` : errorReason(first.errno);
   return claim(
     'bad',
-    `Job ${job.name} stopped at its first error (${counts}): ${request}.${why}${hostReason(facts)}`,
+    `Job ${job.name} stopped at its first error (${counts}): ${request}.${why}${hostFaultText(facts.fault)}`,
     'jobs.errors',
     'jobs.firstError',
   );
-}
-
-/** Below the modelled kernel an errno of the host is EIO; here it has its own name again. */
-function hostReason({ fault }: VerdictFacts): string {
-  if (fault === null) return '';
-  const where = `${fault.op} of ${numberText(fault.lengthBytes)} bytes at byte ${numberText(fault.offsetBytes)} of the image`;
-  if (fault.isEndOfFile)
-    return ` On the host the image file ends before its disk does: ${where} moved nothing.`;
-  const errno = errnoName(fault.status) ?? `errno ${String(-fault.status)}`;
-  const full = errno === 'ENOSPC' ? ": the host's file system is full" : '';
-  return ` On the host it was ${errno} for a ${where}${full}.`;
 }
 
 function einvalReason(

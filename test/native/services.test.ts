@@ -280,6 +280,36 @@ describeUnless(whyNoMount, 'a full disk', () => {
       execFileSync('umount', [small]);
     }
   });
+
+  it('under a sparse image stops the layout of its file, and leaves the image sound', async () => {
+    const small = join(lab.folder, 'sparse');
+    mkdirSync(small);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', small], { stdio: 'pipe' });
+    try {
+      const path = join(small, 'a.img');
+      const ask = { path, name: null, sizeBytes: 64 * MIB, fileSystemId: 'ext2', options: {} };
+      await client.images.make(ask);
+      const { target } = experimentOf('full');
+      const device = { id: 'image-file', options: { path } };
+      const fileSystem = { id: 'ext2', options: {} };
+      const file = { filePath: '/data', fileSizeBytes: 32 * MIB };
+      const experiment = experimentOf('full', {
+        target: { ...target, ...file, device, fileSystem },
+      });
+      const { runId } = await client.runs.start(experiment);
+      const events: RunEvent[] = [];
+      for await (const event of await client.runs.watch({ runId })) events.push(event);
+      expect(events.at(-1)).toMatchObject({
+        kind: 'ended',
+        state: 'failed',
+        failure: { code: 'host.no-space', exitCode: 74 },
+      });
+      expect(JSON.stringify(events.at(-1))).toMatch(/On the host it was ENOSPC for a write/);
+      isSound(path);
+    } finally {
+      execFileSync('umount', [small]);
+    }
+  });
 });
 
 describeWith(['e2fsprogs'], 'many questions to the tools process', () => {
