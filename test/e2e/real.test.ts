@@ -13,6 +13,8 @@ import { startHost, type Host } from '../support/host.ts';
 import { describeWith } from '../support/tools.ts';
 
 const shots = join(import.meta.dirname, '..', '..', 'test-results', 'real');
+/** The README's pictures: `DIOLAB_SCREENSHOTS=1 npx vitest run --project e2e test/e2e/real.test.ts` makes them anew. */
+const pictures = join(import.meta.dirname, '..', '..', 'docs', 'screenshots');
 const RUN_MS = 90_000;
 
 describeWith(['chromium', 'chromedriver'], 'the page on the real host', () => {
@@ -36,6 +38,13 @@ describeWith(['chromium', 'chromedriver'], 'the page on the real host', () => {
   async function type(selector: string, text: string): Promise<void> {
     await browser.type(selector, text);
     await browser.press('Tab');
+  }
+  async function keep(name: string): Promise<void> {
+    await browser.run('return document.fonts.ready.then(() => true)');
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await browser.screenshot(join(shots, `${name}.png`));
+    if (process.env['DIOLAB_SCREENSHOTS'] === '1')
+      await browser.screenshot(join(pictures, `${name}.png`));
   }
   const canRun = (): Promise<void> =>
     browser.until(
@@ -167,20 +176,27 @@ describeWith(['chromium', 'chromedriver'], 'the page on the real host', () => {
   });
 
   it.each(THEMES)('has nothing for axe to find after a run, in the %s theme', async (theme) => {
-    await browser.run(
-      'localStorage.setItem("diolab.theme", JSON.stringify(arguments[0])); location.reload()',
-      theme,
+    await browser.press('Control+k');
+    await browser.waitFor('.palette');
+    await browser.press(...`${theme} theme`, 'Enter');
+    await browser.until(`document.documentElement.dataset.theme === "${theme}"`, 'the theme');
+    const newest = await browser.run<string>(
+      'return document.querySelector(".row a")?.getAttribute("href") ?? "#/runs"',
     );
-    for (const [path, ready] of [
-      ['#/', '.board'],
-      ['#/runs', '.row'],
-      ['#/microscope', '.answer'],
-      ['#/host', '.fact'],
-    ] as const) {
-      await browser.waitFor('.rail', 30_000);
+    const screens = [
+      ['lab', '#/', '.board'],
+      ['runs', '#/runs', '.row'],
+      ['run', newest, '.board'],
+      ['microscope', '#/microscope', '.answer'],
+      ['host', '#/host', '.fact'],
+      ['runs', '#/runs', '.row'],
+    ] as const;
+    for (const [name, path, ready] of screens) {
       await browser.run('location.hash = arguments[0]', path);
       await browser.waitFor(ready, 30_000);
+      if (name === 'lab' || name === 'run') await browser.waitFor('[data-drawn]', 30_000);
       expect(await axeFindings(browser)).toEqual([]);
+      await keep(`${name}-${theme}`);
     }
   });
 

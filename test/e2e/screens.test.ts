@@ -44,7 +44,7 @@ const screens: readonly Screen[] = [
   { name: 'runs-empty', fake: 'first', path: '#/runs', ready: '.state.empty' },
   { name: 'runs-refused', fake: 'refused', path: '#/runs', ready: '.state.error' },
   { name: 'run', fake: 'million', path: '#/runs/past-run-3', ready: '[data-drawn]' },
-  { name: 'run-unfinished', fake: 'plain', path: '#/runs/past-run-5', ready: '.board' },
+  { name: 'run-unfinished', fake: 'plain', path: '#/runs/past-run-5', ready: '.state.impossible' },
   { name: 'microscope', fake: 'plain', path: '#/microscope?op=read&offset=1536&length=4096', ready: '.answer' },
   { name: 'microscope-refused', fake: 'plain', path: '#/microscope?op=read&offset=100&length=4096', ready: '.result.bad' },
   { name: 'host', fake: 'plain', path: '#/host', ready: '.fact' },

@@ -160,7 +160,13 @@ export class Browser {
   }
   /** Replaces the text of a field as a person does. */
   async type(selector: string, text: string): Promise<void> {
-    await this.click(selector);
+    const isFocused = `document.activeElement === document.querySelector(${JSON.stringify(selector)})`;
+    // What arrives from the host may move the field under the click.
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      await this.click(selector);
+      if (await this.run<boolean>(`return ${isFocused}`)) break;
+    }
+    await this.until(isFocused, `the focus in ${selector}`);
     await this.press('Control+a', ...text);
   }
   async click(selector: string): Promise<void> {
