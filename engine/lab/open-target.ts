@@ -7,6 +7,7 @@
  * no file system is found, and its first 64 KiB are zero: a fresh file of the caller's. Anything else in it is refused.
  */
 import {
+  errnoName,
   HostError,
   InvariantError,
   isTask,
@@ -209,6 +210,7 @@ class Opening {
     const { directIo } = openDirectIo(findRevision(this.options.revision));
     const fileSystem = this.run('mount', module.mount(kernel, device, directIo));
     const file = this.openFileOrUnmount(fileSystem);
+    const sizeAtOpen = file.inode.sizeBytes;
     const closeDevice = (): void => {
       device.close();
     };
@@ -224,8 +226,11 @@ class Opening {
       notes: this.notes,
       close: () => {
         try {
+          this.cutBackAfterFault(fileSystem, file, sizeAtOpen);
           assertDone(kernel.runTask('unmount', fileSystem.unmount()), 'unmounting', module.title);
           kernel.drain();
+        } catch (error) {
+          throw withHostFault(error, openDevice);
         } finally {
           closeDevice();
         }
@@ -377,6 +382,22 @@ class Opening {
     }
   }
 
+  /** Where the host has refused a write and takes no metadata either, what the run appended goes, so that the image stays sound. */
+  private cutBackAfterFault(
+    fileSystem: MountedFileSystem,
+    file: OpenFile,
+    sizeBytes: number,
+  ): void {
+    const { kernel, openDevice } = this;
+    const fault = openDevice.firstFault?.() ?? null;
+    if (fault === null || fault.op === 'read' || file.inode.sizeBytes <= sizeBytes) return;
+    if (kernel.runTask('sync', fileSystem.sync()) >= 0) return;
+    kernel.runTask('cut back', fileSystem.truncate(file.inode, sizeBytes));
+    this.notes.push(
+      `The host refused to take the map of what the run appended: the file is cut back to ${String(sizeBytes)} bytes.`,
+    );
+  }
+
   private openInode(fileSystem: MountedFileSystem, inode: Inode, path: string): OpenFile {
     if (inode.kind !== 'file' && inode.kind !== 'block-device') {
       throw new HostError({
@@ -464,5 +485,6 @@ export function refusedBy(what: string, doing: string, errno: string): HostError
 }
 
 function assertDone(returned: number, doing: string, what: string): void {
-  if (returned < 0) throw refusedBy(what, doing, `errno ${String(-returned)}`);
+  if (returned < 0)
+    throw refusedBy(what, doing, errnoName(returned) ?? `errno ${String(-returned)}`);
 }

@@ -382,7 +382,9 @@ class Run {
         const extents = target.kernel.runTask('extents', target.file.extents());
         if (extents.ok) toSector = sectorFinder(extents.value, target.fileSystem.blockSizeBytes);
       }
+      const told = target.notes.length;
       target.close();
+      this.notes.push(...target.notes.slice(told));
     } catch (error) {
       this.failed(error);
     }

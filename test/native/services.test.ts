@@ -281,8 +281,11 @@ describeUnless(whyNoMount, 'a full disk', () => {
     }
   });
 
-  it('under a sparse image stops the layout of its file, and leaves the image sound', async () => {
-    const small = join(lab.folder, 'sparse');
+  it.each([
+    ['stops the layout of its file', 'randread', 32 * MIB],
+    ['stops a run that appends to its file', 'write', 4096],
+  ] as const)('under a sparse image %s, and leaves the image sound', async (_, rw, fileBytes) => {
+    const small = join(lab.folder, `sparse-${rw}`);
     mkdirSync(small);
     execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', small], { stdio: 'pipe' });
     try {
@@ -292,19 +295,28 @@ describeUnless(whyNoMount, 'a full disk', () => {
       const { target } = experimentOf('full');
       const device = { id: 'image-file', options: { path } };
       const fileSystem = { id: 'ext2', options: {} };
-      const file = { filePath: '/data', fileSizeBytes: 32 * MIB };
+      const file = { filePath: '/data', fileSizeBytes: fileBytes };
       const experiment = experimentOf('full', {
         target: { ...target, ...file, device, fileSystem },
+        jobs: [jobOf({ rw, sizeBytes: rw === 'write' ? 32 * MIB : null })],
       });
       const { runId } = await client.runs.start(experiment);
       const events: RunEvent[] = [];
       for await (const event of await client.runs.watch({ runId })) events.push(event);
-      expect(events.at(-1)).toMatchObject({
-        kind: 'ended',
-        state: 'failed',
-        failure: { code: 'host.no-space', exitCode: 74 },
-      });
-      expect(JSON.stringify(events.at(-1))).toMatch(/On the host it was ENOSPC for a write/);
+      const ended = events.at(-1);
+      if (rw === 'write') {
+        const { jobs, verdict, notes } = await client.runs.get({ runId });
+        expect(jobs[0]?.errors).toEqual({ EIO: 1 });
+        expect(verdict[0]?.text).toMatch(/On the host it was ENOSPC for a write/);
+        expect(notes.join()).toContain('cut back to 4096 bytes');
+      } else {
+        expect(ended).toMatchObject({
+          kind: 'ended',
+          state: 'failed',
+          failure: { code: 'host.no-space', exitCode: 74 },
+        });
+        expect(JSON.stringify(ended)).toMatch(/On the host it was ENOSPC for a write/);
+      }
       isSound(path);
     } finally {
       execFileSync('umount', [small]);
