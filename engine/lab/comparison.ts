@@ -18,6 +18,8 @@ export interface RevisionSummary {
   readonly bios: number;
   readonly bytesPerBio: number | null;
   readonly zeroedBytes: number;
+  /** The same by place: written to the disk from the zero page, and zeroed in the caller's memory (holes). */
+  readonly zeroed: { readonly onDiskBytes: number; readonly inMemoryBytes: number };
   /** Locks that the code itself took, in order ('inode lock', 'i_alloc_sem'), each once. */
   readonly locks: readonly string[];
   /** Times the submitter slept for bios. */

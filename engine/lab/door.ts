@@ -6,6 +6,7 @@
 import type { Arena, Clock, TraceColumns } from '../base/index.ts';
 import type { DevicePorts, ExecutorPort, ImageFilePort } from '../devices/contract.ts';
 import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contract.ts';
+import type { Comparison, CompareRequest, ExhibitRun } from './comparison.ts';
 import type { Experiment, Target } from './experiment.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
 import type {
@@ -45,10 +46,14 @@ export interface RunOutcome {
   readonly trace: TraceColumns | null;
 }
 
-/** Implemented in run.ts, explain.ts and image-tools.ts. Host refusals are thrown as `HostError`. */
+/** Implemented in run.ts, explain.ts, compare.ts, gallery/ and image-tools.ts. Host refusals are thrown as `HostError`. */
 export interface Lab {
   run(experiment: Experiment, ports: LabPorts, control: RunControl): RunOutcome;
   explain(request: ExplainRequest, ports: LabPorts): Explanation;
+  /** The same request on several revisions. */
+  compare(request: CompareRequest, ports: LabPorts): Comparison;
+  /** An exhibit of the bug gallery on its old and its fixed revision; it needs nothing of the host. */
+  exhibit(id: string): ExhibitRun;
   image: ImageTools;
 }
 

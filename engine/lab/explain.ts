@@ -26,7 +26,7 @@ const TRACE_ROWS_MAX = 400_000;
 /** Rows that cross to the face. */
 const TRACE_ROWS_SHOWN = 20_000;
 
-interface Ending {
+export interface Ending {
   /** What the call returned, and what the kiocb completed with. */
   returned: KernelReturn | null;
   completed: KernelReturn | null;
@@ -35,8 +35,23 @@ interface Ending {
   readonly bufferPages: number;
 }
 
+/** What a request did, beside its explanation: what a comparison of revisions counts. */
+export interface Examined {
+  readonly explanation: Explanation;
+  /** All rows; the explanation holds the first of them only. */
+  readonly rows: readonly TraceRow[];
+  readonly ending: Ending;
+  /** References on pages of the buffer that are left. */
+  readonly leakedReferences: number;
+}
+
 /** Runs one request and tells it. `HostError` for what cannot be opened. */
 export function explain(request: ExplainRequest, ports: LabPorts): Explanation {
+  return examine(request, ports).explanation;
+}
+
+/** Runs one request on the overlay of its target and keeps what it did. `HostError` for what cannot be opened. */
+export function examine(request: ExplainRequest, ports: LabPorts): Examined {
   const spannedBytes = request.memoryOffsetBytes + request.lengthBytes;
   const pageCount = Math.max(1, Math.ceil(spannedBytes / PAGE_BYTES));
   const target = openTarget(
@@ -57,7 +72,9 @@ export function explain(request: ExplainRequest, ports: LabPorts): Explanation {
   );
   try {
     const ending = runOne(target, request, pageCount);
-    return tell(target, request, ending);
+    const rows = target.trace === null ? [] : traceRows(target.trace.columns());
+    const explanation = tell(target, request, ending, rows);
+    return { explanation, rows, ending, leakedReferences: leakedReferences(target, ending) };
   } finally {
     // What the request left behind lies in the overlay and goes with it: nothing to unmount.
     target.abandon();
@@ -100,6 +117,8 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
     ending.returned = isTask(value) ? kernel.runTask('explained request', value) : value;
     const isQueued = errnoName(ending.returned) === 'EIOCBQUEUED';
     if (isQueued) kernel.runUntil(() => ending.completed !== null);
+    // A revision can return before its bios have ended: what they do belongs to the request.
+    kernel.drain();
   } catch (error) {
     if (!(error instanceof KernelBug)) throw error;
     ending.bug = error;
@@ -107,9 +126,22 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
   return ending;
 }
 
-function tell(target: OpenTarget, request: ExplainRequest, ending: Ending): Explanation {
-  const { file, trace, device } = target;
-  const rows = trace === null ? [] : traceRows(trace.columns());
+function leakedReferences(target: OpenTarget, ending: Ending): number {
+  const { references } = target.kernel.memory;
+  let count = 0;
+  for (let page = 0; page < ending.bufferPages; page++) {
+    count += references[ending.bufferFirstPage + page] ?? 0;
+  }
+  return count;
+}
+
+function tell(
+  target: OpenTarget,
+  request: ExplainRequest,
+  ending: Ending,
+  rows: readonly TraceRow[],
+): Explanation {
+  const { file, device } = target;
   const fsBlockBytes = 2 ** file.inode.blockBits;
   const { bufferFirstPage, bufferPages } = ending;
   const steps = tellSteps(rows, { fsBlockBytes, bufferFirstPage, bufferPages });

@@ -6,8 +6,14 @@
  */
 import { eventIterator, oc } from '@orpc/contract';
 import * as z from 'zod';
-import { experimentSchema, explainRequestSchema, runIdSchema } from './schemas.ts';
+import {
+  compareRequestSchema,
+  experimentSchema,
+  explainRequestSchema,
+  runIdSchema,
+} from './schemas.ts';
 import type {
+  Comparison, ExhibitInfo, ExhibitRun,
   Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, ParsedText, RunEvent,
   RunListEntry, RunResult,
 } from './types.ts'; // prettier-ignore
@@ -70,6 +76,13 @@ export const contract = {
       .input(z.strictObject({ experiment: experimentSchema, kind: textKind }))
       .output(output<{ text: string; notes: string[] }>()),
     explain: base.input(explainRequestSchema).output(output<Explanation>()),
+    /** The same request on several revisions, each held against the first. Never changes the image. */
+    compare: base.input(compareRequestSchema).output(output<Comparison>()),
+  },
+  gallery: {
+    list: base.output(output<ExhibitInfo[]>()),
+    /** Runs an exhibit on its old and on its fixed revision. */
+    run: base.input(z.strictObject({ id: z.string().max(80) })).output(output<ExhibitRun>()),
   },
   runs: {
     start: base.input(experimentSchema).output(output<{ runId: string }>()),

@@ -2,6 +2,7 @@
 /** zod schemas of what faces send: the one check of every input that crosses the contract. Types come from engine/lab. */
 import * as z from 'zod';
 import { DISTRIBUTIONS, RW_PATTERNS, type Experiment } from '../../engine/lab/experiment.ts';
+import type { CompareRequest } from '../../engine/lab/comparison.ts';
 import type { ExplainRequest } from '../../engine/lab/explanation.ts';
 
 const byteCount = z
@@ -97,6 +98,12 @@ const explainRequestObject = z.strictObject({
   isDsync: z.boolean(),
   revision: z.string(),
 });
+/** The dial: two to all revisions, the first is what the others are held against. */
+export const compareRequestSchema = z.strictObject({
+  request: explainRequestObject.omit({ revision: true }),
+  revisions: z.array(z.string()).min(1).max(16),
+}) satisfies z.ZodType<CompareRequest>;
+
 export const explainRequestSchema: z.ZodType<ExplainRequest, ExplainRequest> = explainRequestObject;
 
 export const runIdSchema = z.string().regex(/^[0-9a-z-]{8,64}$/);

@@ -8,6 +8,7 @@
  *                                                             ==control words (shared)==>  stop, credit
  */
 import type { HostErrorData, TraceColumns } from '../../engine/base/index.ts';
+import type { Comparison, CompareRequest, ExhibitRun } from '../../engine/lab/comparison.ts';
 import type { OpenedProbe } from '../../engine/lab/door.ts';
 import type { Experiment } from '../../engine/lab/experiment.ts';
 import type { ExplainRequest, Explanation } from '../../engine/lab/explanation.ts';
@@ -33,6 +34,8 @@ export interface ToolCalls {
   /** Content is asked for with 'want-data' messages, before the answer. */
   write: { ask: { path: string; file: string }; answer: null };
   explain: { ask: ExplainRequest; answer: Explanation };
+  compare: { ask: CompareRequest; answer: Comparison };
+  exhibit: { ask: { id: string }; answer: ExhibitRun };
   facts: { ask: { folder: string }; answer: HostFact[] };
 }
 export type ToolName = keyof ToolCalls;

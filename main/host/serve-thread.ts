@@ -118,6 +118,10 @@ class EngineThread {
         return null;
       case 'explain':
         return lab.explain(call.ask, this.labPorts());
+      case 'compare':
+        return lab.compare(call.ask, this.labPorts());
+      case 'exhibit':
+        return lab.exhibit(call.ask.id);
       case 'facts':
         return this.parts.probeFacts(call.ask.folder);
     }

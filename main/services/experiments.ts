@@ -3,12 +3,14 @@
 import { PAGE_BYTES, type HostErrorData } from '../../engine/base/index.ts';
 import { judgeAlignment } from '../../engine/lab/alignment.ts';
 import { checkExperiment, experimentWrites } from '../../engine/lab/check.ts';
-import type { Experiment, Job } from '../../engine/lab/experiment.ts';
+import type { Comparison, CompareRequest } from '../../engine/lab/comparison.ts';
+import type { Experiment, Job, Target } from '../../engine/lab/experiment.ts';
 import type {
   AlignmentVerdict,
   ExplainRequest,
   Explanation,
 } from '../../engine/lab/explanation.ts';
+import { findRevision } from '../../engine/lab/lists.ts';
 import type { ExperimentCheck, ImageInfo } from '../contract/types.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { failureData } from '../host/failure.ts';
@@ -58,11 +60,22 @@ export class Experiments {
 
   /** Tells step by step what happens to one request. It runs on an overlay in memory: nothing is written, so nobody has to agree. */
   async explain(request: ExplainRequest): Promise<Explanation> {
-    const target = { ...request.target, consentToWrite: true };
+    findRevision(request.revision);
+    return this.engine.call('explain', { ...request, target: this.overlaid(request.target) });
+  }
+
+  /** The same request on several revisions, on an overlay each. */
+  async compare({ request, revisions }: CompareRequest): Promise<Comparison> {
+    for (const id of revisions) findRevision(id);
+    const target = this.overlaid(request.target);
+    return this.engine.call('compare', { request: { ...request, target }, revisions });
+  }
+
+  private overlaid(asked: Target): Target {
+    const target = { ...asked, consentToWrite: true };
     const path = this.targets.pathOf(target);
-    if (path === null) return this.engine.call('explain', { ...request, target });
-    const device = { ...target.device, options: { ...target.device.options, path } };
-    return this.engine.call('explain', { ...request, target: { ...target, device } });
+    if (path === null) return target;
+    return { ...target, device: { ...target.device, options: { ...target.device.options, path } } };
   }
 
   private async find(experiment: Experiment): Promise<Found> {

@@ -13,6 +13,7 @@ import { EngineHost } from '../host/engine-host.ts';
 import { forkEngine, type SpawnEngine } from '../host/spawn.ts';
 import { Bulk } from './bulk.ts';
 import { Experiments } from './experiments.ts';
+import { Gallery } from './gallery.ts';
 import { HostInfo, type Face } from './host-info.ts';
 import { Images } from './images.ts';
 import { Journal } from './journal.ts';
@@ -41,6 +42,7 @@ export interface Services {
   readonly host: HostInfo;
   readonly images: Images;
   readonly experiments: Experiments;
+  readonly gallery: Gallery;
   readonly runs: Runs;
   readonly bulk: Bulk;
   close(): Promise<void>;
@@ -68,6 +70,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     host: new HostInfo(engine, paths, options.face, options.version),
     images,
     experiments: new Experiments(targets, images, runs, engine),
+    gallery: new Gallery(engine),
     runs,
     bulk: new Bulk(runs, journal, files),
     close: () =>

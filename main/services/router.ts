@@ -36,7 +36,7 @@ export function makeRouter(services: Services) {
       throw asContractError(error);
     }
   });
-  const { host, images, experiments, runs } = services;
+  const { host, images, experiments, gallery, runs } = services;
   return lab.router({
     host: {
       facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
@@ -59,6 +59,11 @@ export function makeRouter(services: Services) {
         formatExperiment(input.experiment, input.kind),
       ),
       explain: lab.experiments.explain.handler(({ input }) => experiments.explain(input)),
+      compare: lab.experiments.compare.handler(({ input }) => experiments.compare(input)),
+    },
+    gallery: {
+      list: lab.gallery.list.handler(() => gallery.list()),
+      run: lab.gallery.run.handler(({ input }) => gallery.run(input.id)),
     },
     runs: {
       start: lab.runs.start.handler(({ input }) => runs.start(input)),

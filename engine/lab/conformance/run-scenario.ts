@@ -18,7 +18,7 @@ import {
   type Scenario,
   type ScenarioRequest,
 } from './scenario.ts';
-import { errorNumber } from './world-files.ts';
+import { errorNumber, type ScenarioFiles } from './world-files.ts';
 import { FIRST_USER_PAGE } from './world-memory.ts';
 import { returnText, World } from './world.ts';
 import { PAGE_BYTES } from '../../base/index.ts';
@@ -31,6 +31,19 @@ export interface ScenarioRun {
   /** Every row, decisions included, and where each request's rows begin. */
   readonly rows: TraceColumns;
   readonly firstRowOfRequest: readonly number[];
+  /** Rows there were when each call came back: what is behind them happened while nobody waited. */
+  readonly rowsAtReturn: readonly number[];
+  /** What each call returned. */
+  readonly returned: readonly KernelReturn[];
+  /** Arena page of the user's first page, as it stands in rows. */
+  readonly firstUserPage: number;
+  /** Where the kernel stopped; null: it did not. */
+  readonly stopped: KernelBug | null;
+  /** User pages and disk as the scenario left them. */
+  readonly userBytes: Uint8Array;
+  readonly diskBytes: Uint8Array;
+  /** The map of the file at the end. */
+  readonly extents: ScenarioFiles['extents'];
 }
 
 export interface ScenarioOptions {
@@ -50,15 +63,16 @@ export function runScenario(
   const world = new World(spec, full, options.isSleepy === true);
   const requests: GoldenRequest[] = [];
   const firstRowOfRequest: number[] = [];
-  let bug: string | null = null;
+  const returns: Returns = { rowsAtReturn: [], returned: [] };
+  let stopped: KernelBug | null = null;
   for (const [index, request] of world.scenario.reqs.entries()) {
     const firstRow = world.trace.rowCount;
     firstRowOfRequest.push(firstRow);
     try {
-      requests.push(runRequest(world, request, index, firstRow));
+      requests.push(runRequest(world, request, index, firstRow, returns));
     } catch (error) {
       if (!(error instanceof KernelBug)) throw error;
-      bug = error.what;
+      stopped = error;
       requests.push({
         ev: encodeRows(world.trace.columns(), firstRow, world.trace.rowCount).events,
       });
@@ -66,10 +80,22 @@ export function runScenario(
     }
   }
   return {
-    trace: finalTrace(world, requests, bug, hash),
+    trace: finalTrace(world, requests, stopped?.what ?? null, hash),
     rows: world.trace.columns(),
     firstRowOfRequest,
+    ...returns,
+    firstUserPage: FIRST_USER_PAGE,
+    stopped,
+    userBytes: world.memory.bytes.subarray(FIRST_USER_PAGE * PAGE_BYTES),
+    diskBytes: world.device.disk,
+    extents: world.files.extents,
   };
+}
+
+/** Of each call that came back. */
+interface Returns {
+  readonly rowsAtReturn: number[];
+  readonly returned: KernelReturn[];
 }
 
 interface Completion {
@@ -82,11 +108,14 @@ function runRequest(
   request: ScenarioRequest,
   index: number,
   firstRow: number,
+  returns: Returns,
 ): GoldenRequest {
   world.prepare(request);
   const completion: Completion = { result: null, positionBytes: 0 };
   const direct = makeDirectIoRequest(world, request, index, completion);
   const returned = enter(world, direct);
+  returns.rowsAtReturn.push(world.trace.rowCount);
+  returns.returned.push(returned);
   world.finishBios();
   world.runDeferredWork();
   if (returned === -ERRNO.EIOCBQUEUED && completion.result === null) {

@@ -5,7 +5,7 @@ import type { BlockDevice } from '../../block/index.ts';
 import type { BlockMapping } from '../../vfs/index.ts';
 import type { FullScenario } from './scenario.ts';
 
-interface Extent {
+export interface Extent {
   fileBlock: number;
   count: number;
   diskBlock: number;
@@ -19,7 +19,7 @@ export function errorNumber(name: string): number {
 }
 
 export class ScenarioFiles {
-  private extents: Extent[];
+  extents: Extent[];
   private nextFreeBlock: number;
   private readonly allocationMax: number;
   private callCount = 0;

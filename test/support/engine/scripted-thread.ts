@@ -133,6 +133,12 @@ const lab: Lab = {
   explain: (request) => {
     throw new HostError({ code: 'explain.scripted', message: `explain of ${request.op}` });
   },
+  compare: ({ request }) => {
+    throw new HostError({ code: 'compare.scripted', message: `compare of ${request.op}` });
+  },
+  exhibit: (id) => {
+    throw new HostError({ code: 'exhibit.scripted', message: `exhibit ${id}` });
+  },
   image,
 };
 
