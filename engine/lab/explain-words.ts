@@ -14,6 +14,7 @@ import {
   type TraceRow,
 } from '../base/index.ts';
 import type { ExplainStep } from './explanation.ts';
+import { numberText } from './words.ts';
 
 /** Steps told at most; what is beyond is counted. */
 const STEPS_MAX = 400;
@@ -36,9 +37,9 @@ export interface Telling {
 /** A run of rows of one kind, told together. */
 type Teller = (rows: readonly TraceRow[], telling: Telling) => string;
 
-const bytes = (value: number): string => `${value.toLocaleString('en-US')} bytes`;
+const bytes = (value: number): string => `${numberText(value)} bytes`;
 const count = (value: number, noun: string): string =>
-  `${value.toLocaleString('en-US')} ${noun}${value === 1 ? '' : 's'}`;
+  `${numberText(value)} ${noun}${value === 1 ? '' : 's'}`;
 
 /** "4096 bytes", or the name of the errno. */
 export function returnWords(value: number): string {

@@ -38,16 +38,20 @@ const all = (explanation: ReturnType<typeof explain>): string =>
 describe('explain', () => {
   it('tells an aligned read from alignment to result', () => {
     const explanation = explain(ask(), ports);
-    expect(explanation.result).toEqual({ ok: true, text: '16,384 bytes read.', returned: 16384 });
+    expect(explanation.result).toEqual({
+      ok: true,
+      text: '16\u2009384 bytes read.',
+      returned: 16384,
+    });
     expect(explanation.counters).toEqual({
       getBlockCalls: 1, bios: 1, bioBytes: 16384, zeroedBytes: 0,
     }); // prettier-ignore
     const text = all(explanation);
-    expect(text).toContain('A read of 16,384 bytes at offset 8,192 bytes');
+    expect(text).toContain('A read of 16\u2009384 bytes at offset 8192 bytes');
     expect(text).toContain('is asked for 4 blocks from file block 2');
-    expect(text).toContain('Read of 16,384 bytes at sector 16');
+    expect(text).toContain('Read of 16\u2009384 bytes at sector 16');
     expect(text).toContain('The bio is finished: the request ends here.');
-    expect(text).toContain('16,384 bytes were transferred. The result is 16,384 bytes.');
+    expect(text).toContain('16\u2009384 bytes were transferred. The result is 16\u2009384 bytes.');
     const sites = explanation.steps.map((step) => step.site);
     expect(sites).toContain('fs/direct-io.c:get_more_blocks');
     expect(explanation.trace.length).toBeGreaterThan(8);
@@ -58,7 +62,7 @@ describe('explain', () => {
     const explanation = explain(ask({ lengthBytes: 512, memoryOffsetBytes: 512 }), ports);
     const text = all(explanation);
     expect(text).toContain(
-      "is a multiple of 512 bytes; the file system's block is 4,096 bytes: does not pass.",
+      "is a multiple of 512 bytes; the file system's block is 4096 bytes: does not pass.",
     );
     expect(text).toContain('The request goes in units of 512 bytes: 8 of them');
     expect(explanation.alignment).toMatchObject({ passes: true, unitBytes: 512 });
@@ -76,10 +80,10 @@ describe('explain', () => {
     const explanation = explain(ask({ op: 'write', isAsync: true }), ports);
     expect(explanation.result).toMatchObject({
       returned: 16384,
-      text: '16,384 bytes written. It was queued and completed later.',
+      text: '16\u2009384 bytes written. It was queued and completed later.',
     });
     expect(all(explanation)).toContain('The submitter does not wait for the bios.');
-    expect(all(explanation)).toContain('Write of 16,384 bytes at sector 16, SYNC, IDLE');
+    expect(all(explanation)).toContain('Write of 16\u2009384 bytes at sector 16, SYNC, IDLE');
   });
 
   it('keeps the story of a large request short, and its result last', () => {

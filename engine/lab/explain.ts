@@ -20,6 +20,7 @@ import { returnWords, tellSteps } from './explain-words.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { OverlayDevice } from './overlay.ts';
+import { numberText } from './words.ts';
 
 /** Rows kept of one request: a 16 MiB read in 512-byte holes has about 100,000. */
 const TRACE_ROWS_MAX = 400_000;
@@ -189,7 +190,7 @@ function resultOf(
     return { ok: false, text, returned };
   }
   const asked = request.lengthBytes;
-  const short = value < asked ? ` of ${asked.toLocaleString('en-US')} asked for` : '';
+  const short = value < asked ? ` of ${numberText(asked)} asked for` : '';
   return {
     ok: true,
     text: `${returnWords(value)} ${verb}${short}.${how}${cache}`,

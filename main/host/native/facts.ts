@@ -116,16 +116,16 @@ function executorFacts(): HostFact[] {
 function workingText(id: ExecutorId): string {
   switch (id) {
     case 'io_uring':
-      return `works on Linux ${release()}, rings in our own memory.`;
+      return `Works on Linux ${release()}, rings in our own memory.`;
     case 'libaio': {
       const max = textOf('/proc/sys/fs/aio-max-nr') ?? 'unknown';
       const used = textOf('/proc/sys/fs/aio-nr') ?? 'unknown';
-      return `works; the host has ${max} requests (fs.aio-max-nr), ${used} of them taken.`;
+      return `Works; the host has ${max} requests (fs.aio-max-nr), ${used} of them taken.`;
     }
     case 'threads':
-      return `works; one thread for each request in flight.`;
+      return `Works; one thread for each request in flight.`;
     case 'sync':
-      return 'works; each request blocks until it is done.';
+      return 'Works; each request blocks until it is done.';
   }
 }
 
@@ -133,7 +133,7 @@ function pageCacheFact(): HostFact {
   const base = { id: 'page-cache', title: 'Page cache counting' } as const;
   return countsPageCache()
     ? { ...base, state: 'yes', text: 'cachestat tells how much of an image the host caches.', remedy: null }
-    : { ...base, state: 'no', text: 'this kernel has no cachestat; growth of the cache is not shown.', remedy: 'Linux 6.5 or later.' };
+    : { ...base, state: 'no', text: 'This kernel has no cachestat; growth of the cache is not shown.', remedy: 'Linux 6.5 or later.' };
 } // prettier-ignore
 
 /** Tried on our own executable: a regular file that surely exists. */
@@ -150,7 +150,7 @@ function loopFact(): HostFact {
   const base = { id: 'loop', title: 'Loop devices' } as const;
   const remedy = 'modprobe loop; runs on image files need no loop device.';
   if (!existsSync('/dev/loop-control')) {
-    return { ...base, state: 'no', text: 'there is no /dev/loop-control.', remedy };
+    return { ...base, state: 'no', text: 'There is no /dev/loop-control.', remedy };
   }
   let count = 0;
   try {
@@ -161,11 +161,11 @@ function loopFact(): HostFact {
     return {
       ...base,
       state: 'partly',
-      text: `the host has ${String(count)}; attaching one takes the privileged helper.`,
+      text: `The host has ${String(count)}; attaching one takes the privileged helper.`,
       remedy: 'Runs on image files need no loop device.',
     };
   }
-  return { ...base, state: 'yes', text: `the host has ${String(count)}, and we may attach more.`, remedy: null };
+  return { ...base, state: 'yes', text: `The host has ${String(count)}, and we may attach more.`, remedy: null };
 } // prettier-ignore
 
 /** Without importing electron: its package would try to fetch the runtime. */
@@ -173,7 +173,7 @@ export function electronFact(): HostFact {
   const base = { id: 'electron', title: 'Electron runtime' } as const;
   const running = process.versions['electron'];
   if (running !== undefined) {
-    return { ...base, state: 'yes', text: `running in Electron ${running}.`, remedy: null };
+    return { ...base, state: 'yes', text: `Running in Electron ${running}.`, remedy: null };
   }
   const remedy = 'npm start fetches it where the network allows; the browser face needs none.';
   let folder: string;
@@ -181,13 +181,13 @@ export function electronFact(): HostFact {
     folder = dirname(createRequire(import.meta.url).resolve('electron/package.json'));
   } catch {
     // Installed without the packages for development.
-    return { ...base, state: 'no', text: 'the electron package is not installed.', remedy };
+    return { ...base, state: 'no', text: 'The electron package is not installed.', remedy };
   }
   const dist = process.env['ELECTRON_OVERRIDE_DIST_PATH'] ?? join(folder, 'dist');
   const program = textOf(join(folder, 'path.txt')) ?? 'electron';
   return existsSync(join(dist, program))
-    ? { ...base, state: 'yes', text: `the runtime is in ${dist}.`, remedy: null }
-    : { ...base, state: 'no', text: 'the package is installed, its runtime is not.', remedy };
+    ? { ...base, state: 'yes', text: `The runtime is in ${dist}.`, remedy: null }
+    : { ...base, state: 'no', text: 'The package is installed, its runtime is not.', remedy };
 }
 
 /** All facts, for images that would lie in `dataFolder`. Takes about a second (it starts threads). */
@@ -211,7 +211,7 @@ export function hostFacts(dataFolder: string): HostFact[] {
       id: 'helper',
       title: 'Privileged helper',
       state: 'no',
-      text: 'this version has none; nothing it can do takes one.',
+      text: 'This version has none; nothing it can do takes one.',
       remedy: null,
     },
     electronFact(),
