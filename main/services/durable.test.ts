@@ -98,7 +98,7 @@ describe('quantities in words', () => {
     expect(bytesInWords(bytes)).toBe(words);
   }); // prettier-ignore
   it.each([
-    [0.04, '0 s'], [1.26, '1.3 s'], [42.4, '42 s'], [60, '1 min'], [125, '2 min 5 s'], [3600, '1 h'], [12_000, '3 h 20 min'],
+    [0.04, 'less than 0.1 s'], [1.26, '1.3 s'], [42.4, '42 s'], [60, '1 min'], [125, '2 min 5 s'], [3600, '1 h'], [12_000, '3 h 20 min'],
   ])('%d seconds', (seconds, words) => {
     expect(secondsInWords(seconds)).toBe(words);
   }); // prettier-ignore

@@ -43,7 +43,11 @@ export class Experiments {
     const needsConsent =
       found.kind === 'there' && !found.info.madeByLab && changesImage(experiment);
     const problems = [...checkExperiment(experiment), ...imageProblems(experiment, found)];
-    if (needsConsent && !experiment.target.consentToWrite) {
+    const damage = await this.damage(experiment, found);
+    if (damage !== null) problems.push(damage);
+    // What is no image at all is not made one by consent.
+    const isUsable = found.kind !== 'there' || found.info.refusal === null;
+    if (needsConsent && isUsable && !experiment.target.consentToWrite) {
       problems.push(consentProblem(found.info.path));
     }
     const willWriteBytes = writtenBytes(experiment);
@@ -76,6 +80,20 @@ export class Experiments {
     const path = this.targets.pathOf(target);
     if (path === null) return target;
     return { ...target, device: { ...target.device, options: { ...target.device.options, path } } };
+  }
+
+  /** Why nothing could be recognized in an image that has to hold a file system: its mount names the structure and the field. */
+  private async damage(experiment: Experiment, found: Found): Promise<HostErrorData | null> {
+    const { fileSystem, filePath } = experiment.target;
+    if (found.kind !== 'there' || filePath === null || fileSystem.id === 'raw') return null;
+    const { path, probe, refusal } = found.info;
+    if (probe !== null || refusal !== null) return null;
+    try {
+      await this.images.entries(path, '/');
+      return null;
+    } catch (error) {
+      return failureData(error);
+    }
   }
 
   private async find(experiment: Experiment): Promise<Found> {
@@ -135,7 +153,7 @@ export class Experiments {
     return {
       seconds,
       words: [
-        `It takes about ${secondsInWords(seconds)}, judged by the last run like it (${bytesInWords(rate)} a second).`,
+        `It takes ${seconds < 0.1 ? '' : 'about '}${secondsInWords(seconds)}, judged by the last run like it (${bytesInWords(rate)} a second).`,
       ],
     };
   }
@@ -157,7 +175,7 @@ function imageProblems(experiment: Experiment, found: Found): HostErrorData[] {
     });
   }
   const asked = experiment.target.fileSystem.id;
-  if (asked !== 'auto' && asked !== 'raw' && info.fileSystemId !== asked) {
+  if (asked !== 'auto' && asked !== 'raw' && info.probe !== null && info.fileSystemId !== asked) {
     problems.push({
       code: 'image.no-file-system',
       message: `${info.path} holds ${info.fileSystemId}, not ${asked}`,
@@ -291,8 +309,11 @@ function summaryInWords(
   for (const job of experiment.jobs) {
     const sizes = job.blockSizes.map(({ sizeBytes }) => bytesInWords(sizeBytes)).join(', ');
     const copies = job.numJobs > 1 ? `${String(job.numJobs)} times side by side: ` : '';
+    // A synchronous engine has one request in flight, whatever depth is asked for.
+    const engine =
+      job.ioEngine === 'sync' ? 'sync' : `${job.ioEngine} at depth ${String(job.ioDepth)}`;
     words.push(
-      `${copies}${job.name} ${PATTERN_WORDS[job.rw]} in ${where}, ${sizes} a request, with ${job.ioEngine} at depth ${String(job.ioDepth)}, ${job.direct ? 'direct' : 'through the page cache'}.`,
+      `${copies}${job.name} ${PATTERN_WORDS[job.rw]} in ${where}, ${sizes} a request, with ${engine}, ${job.direct ? 'direct' : 'through the page cache'}.`,
     );
   }
   if (experimentWrites(experiment)) {

@@ -305,11 +305,31 @@ export class Images {
       if (plainErrno(error) === 'ENOENT') return null;
       throw fileError(error, 'make the image', path);
     });
-    if (there === null) return false;
+    if (there === null) {
+      await this.checkFolder(path);
+      return false;
+    }
     if (!mayReplace || !there.isFile()) throw exists(path);
     const { refusal } = await this.probe(path);
     if (refusal !== null) throw HostError.fromJSON(refusal);
     return true;
+  }
+
+  /** The lab makes no folders outside its own. */
+  private async checkFolder(path: string): Promise<void> {
+    const folder = dirname(path);
+    const stats = await stat(folder).catch((error: unknown) => {
+      if (['ENOENT', 'ENOTDIR'].includes(plainErrno(error))) return null;
+      throw fileError(error, 'make the image', path);
+    });
+    if (stats?.isDirectory() === true) return;
+    throw new HostError({
+      code: 'image.no-folder',
+      message: `${path} cannot be made: ${folder} is ${stats === null ? 'not there' : 'no folder'}`,
+      where: path,
+      hint: 'Make the folder first, or name the image elsewhere.',
+      exitCode: 73,
+    });
   }
 
   /**

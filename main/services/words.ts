@@ -11,8 +11,9 @@ export function bytesInWords(bytes: number): string {
   return `${String(Math.round(bytes))} B`;
 }
 
-/** '12 s', '2 min 5 s', '3 h 20 min'. */
+/** 'less than 0.1 s', '12 s', '2 min 5 s', '3 h 20 min'. */
 export function secondsInWords(seconds: number): string {
+  if (seconds < 0.1) return 'less than 0.1 s';
   if (seconds < 10) return `${String(Math.round(seconds * 10) / 10)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${String(whole)} s`;

@@ -266,6 +266,9 @@ describe('bad input', () => {
     );
     truncateSync(image, 4 * MIB);
     expect(await refused(65, 'ls', image, '/')).toContain('cut.img');
+    writeFileSync(lab.path('cut.yaml'), yamlJob(image));
+    const why = 'blocks_count is 8192, expected at most the 4096 of the image: it is cut short';
+    expect(await refused(65, 'run', lab.path('cut.yaml'))).toContain(why);
     const damaged = await makeImage(
       'damaged.img',
       '--fs',
@@ -314,6 +317,22 @@ describe('interruption', () => {
     const { code, out } = await running.ended;
     expect(code).toBe(130);
     if (out !== '') expect(JSON.parse(out)).toHaveProperty('jobs');
+  });
+
+  it('says that a run was aborted whose engine process is killed', async () => {
+    const image = await makeImage('killed.img', '--fs', 'raw', '--size', '8m');
+    writeFileSync(lab.path('killed.fio'), rawJob(image, 'runtime=60\ntime_based\n'));
+    const running = lab.start('run', lab.path('killed.fio'));
+    const pid = String(running.child.pid);
+    // The process of the run is the second one: the first is for questions.
+    const engine = await waitFor(() => {
+      const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+      return children.length === 2 ? Number(children[1]) : null;
+    });
+    process.kill(engine, 'SIGKILL');
+    const { code, out, errors } = await running.ended;
+    expect([code, out]).toEqual([74, '']);
+    expect(errors).toMatch(/was aborted\. The engine process was ended by signal SIGKILL/);
   });
 
   it('ends quietly where its reader is gone', async () => {

@@ -144,7 +144,7 @@ function readGeometry(sb: DiskRecord, deviceBytes: number): Geometry {
     throw sb.damaged(
       'blocks_count',
       blocksCount,
-      `at most the ${String(deviceBlocks)} of the image`,
+      `at most the ${String(deviceBlocks)} of the image: it is cut short, or not whole`,
     );
   }
   if (blocksCount < firstDataBlock + 8) throw sb.damaged('blocks_count', blocksCount, 'at least 8');

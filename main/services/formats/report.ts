@@ -139,7 +139,8 @@ function histogramLines(latency: LatencySummary, paint: Paint): string[] {
   const step = Math.max(2 ** 0.25, (high / low) ** (1 / (BAR_ROWS - 1)));
   const rows = new Map<number, number>();
   for (const [edge, count] of latency.bins) {
-    const row = Math.floor(Math.log(Math.max(1, edge) / low) / Math.log(step));
+    // A row holds what is above its lower edge, up to and with its upper one; rounding must not push an edge over.
+    const row = Math.ceil(Math.log(Math.max(1, edge) / low) / Math.log(step) - 1e-9) - 1;
     const kept = Math.min(BAR_ROWS - 1, Math.max(-1, row));
     rows.set(kept, (rows.get(kept) ?? 0) + count);
   }
@@ -185,7 +186,7 @@ function counterLines(result: RunResult, paint: Paint): string[] {
   }
   if (host.pageCacheGrowthBytes !== null)
     lines.push(
-      `  cache     the image's pages in the host's page cache grew by ${bytesText(host.pageCacheGrowthBytes)}`,
+      `  cache     the image's pages in the host's page cache ${host.pageCacheGrowthBytes < 0 ? 'shrank' : 'grew'} by ${bytesText(Math.abs(host.pageCacheGrowthBytes))}`,
     );
   if (result.traceRows > 0)
     lines.push(

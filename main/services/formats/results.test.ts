@@ -86,6 +86,12 @@ describe('the shape of fio', () => {
 describe('the report', () => {
   it('says the verdict first, then every job, and stays within a hundred columns of text', () => {
     const text = formatReport(result);
+    for (const job of text.split('\n\n')) {
+      const edges = [...job.matchAll(/≤ (\S+\s\S+)/g)].map(([, edge]) => edge);
+      expect(edges.filter((edge, at) => edge === edges[at + 1])).toEqual([]);
+    }
+    const shrunk = { ...result, host: { ...result.host, pageCacheGrowthBytes: -8192 } };
+    expect(formatReport(shrunk)).toMatch(/page cache shrank by 8\sKiB/);
     const lines = text.split('\n');
     expect(lines[0]).toMatch(/^both {2}finished after/);
     expect(lines[2]).toMatch(/^✗ Job bad stopped at its first error/);
