@@ -306,6 +306,14 @@ describe('the command line', () => {
   });
 
   describe('explain', () => {
+    it('takes one request of at most 16 MiB', async () => {
+      const words = ['explain', 'a.img', '--op', 'read', '--offset', '0', '--length'] as const;
+      expect(await run(...words, '16m')).toBe(0);
+      expect(await refusal(...words, '16777217')).toMatchObject({
+        hint: 'At most 16 MiB.',
+        exitCode: 64,
+      });
+    });
     const words = ['--op', 'read', '--offset', '512', '--length', '4k'] as const;
     it('asks about a file with the revision that a run takes', async () => {
       expect(

@@ -1,13 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** explain: one request, step by step. */
 import { resolve } from 'node:path';
-import { HostError } from '../../../engine/base/index.ts';
+import { HostError, MIB } from '../../../engine/base/index.ts';
 import { DEFAULT_REVISION_ID } from '../../../engine/lab/lists.ts';
 import { EXIT } from '../errors.ts';
 import type { ExplainOptions } from '../program.ts';
 import { parseSizeBytes, parseWhole } from '../size.ts';
 import { explanationText } from '../tables.ts';
 import { line, type Terminal } from '../terminal.ts';
+
+/** The contract's limit: every page of the request is told. */
+const LENGTH_BYTES_MAX = 16 * MIB;
+
+function lengthOf(text: string): number {
+  const lengthBytes = parseSizeBytes(text, '--length');
+  if (lengthBytes <= LENGTH_BYTES_MAX) return lengthBytes;
+  throw new HostError({
+    code: 'usage.size',
+    message: `--length ${text} is too long for one request`,
+    where: '--length',
+    hint: `At most ${String(LENGTH_BYTES_MAX / MIB)} MiB.`,
+    exitCode: EXIT.usage,
+  });
+}
 
 export async function explain(
   terminal: Terminal,
@@ -18,7 +33,7 @@ export async function explain(
   const request = {
     op: options.op,
     offsetBytes: parseSizeBytes(options.offset, '--offset'),
-    lengthBytes: parseSizeBytes(options.length, '--length'),
+    lengthBytes: lengthOf(options.length),
     memoryOffsetBytes: parseWhole(options.memoryOffset, '--memory-offset', 0, 4095),
     isAsync: options.async,
     isDsync: options.dsync,

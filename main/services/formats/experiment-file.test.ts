@@ -351,6 +351,8 @@ describe('quantities', () => {
   it('finds the nearest word only where it is near', () => {
     expect(nearestWord('rw_mixread', ['rwmixread', 'rw'])).toBe('rwmixread');
     expect(nearestWord('colour', ['rwmixread', 'bs'])).toBeNull();
+    expect(nearestWord('foo', ['job', 'jobs'])).toBeNull();
+    expect(nearestWord('rv', ['rw'])).toBe('rw');
   });
 });
 

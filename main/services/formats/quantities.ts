@@ -80,7 +80,8 @@ export const writeSeconds = (seconds: number): string => `${String(seconds)}s`;
 /** The candidate with the fewest edits to `word`, where that is few enough to be a slip. */
 export function nearestWord(word: string, candidates: readonly string[]): string | null {
   let best: string | null = null;
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  // In a word of four letters or less, two that differ make another word.
+  let bestDistance = (word.length <= 4 ? 1 : Math.max(2, Math.floor(word.length / 3))) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) {
