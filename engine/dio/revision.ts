@@ -3,9 +3,15 @@
  * What a revision of direct I/O is: traits (data) plus steps (functions at the kernel's own seams). A revision file lists what
  * differs from its base, each with the reason; resolve.ts makes the flat record that a run uses.
  */
-import type { BIO_CLOSE_REASONS, KernelReturn, MaybeTask, TraceKindId } from '../base/index.ts';
+import type {
+  BIO_CLOSE_REASONS,
+  Errno,
+  KernelReturn,
+  MaybeTask,
+  TraceKindId,
+} from '../base/index.ts';
 import type { Bio } from '../block/index.ts';
-import type { DirectIoRequest } from '../vfs/index.ts';
+import type { DirectIoCallers, DirectIoRequest } from '../vfs/index.ts';
 import type { Dio, DioPool } from './state.ts';
 import type { DioTraits } from './traits.ts';
 
@@ -44,28 +50,38 @@ export interface DioSteps {
 }
 
 /**
- * Where a change can be seen: at the first rows in which the trace with it ("here") and one without it ("there") part. Data, so that a
- * difference is named by the revisions' own list. Of several that fit, the one with more conditions counts.
+ * Where a change can be seen: at the first place in which the trace with it ("here") and one without it ("there") part. Data, so that
+ * a difference is named by the revisions' own list. Of several that fit, the one with more conditions counts.
  */
 export interface ChangeSign {
   /**
    * 'both': both have such a row there, and differ in `column` (or anywhere). 'only-here', 'only-there': only the trace with, or
-   * without, the change has it there. 'stop': the kernel with the change stopped there; `row` has no meaning.
+   * without, the change has it there. 'returned': the calls return other values. 'stop': the kernel with the change stopped.
    */
-  readonly at: 'both' | 'only-here' | 'only-there' | 'stop';
+  readonly at: 'both' | 'only-here' | 'only-there' | 'returned' | 'stop';
   readonly row?: TraceKindId;
   readonly column?: string;
-  readonly when?: {
-    readonly op?: 'read' | 'write';
-    readonly isAsync?: boolean;
-    /** Why the bio before the difference ended, in one of the traces. */
-    readonly closedBy?: (typeof BIO_CLOSE_REASONS)[number];
-    /** A row of this kind came before it, with or without the change. */
-    readonly after?: TraceKindId;
-    readonly afterThere?: TraceKindId;
-    /** The sign of `column` with the change. */
-    readonly valueHere?: 'negative' | 'positive';
-  };
+  readonly when?: SignConditions;
+}
+
+/** What is known of a value: its sign, or the errno that it is minus of. */
+export type ValueSign = 'negative' | 'positive' | Errno;
+
+export interface SignConditions {
+  readonly op?: 'read' | 'write';
+  readonly isAsync?: boolean;
+  /** Why the bio before the difference ended, in one of the traces. */
+  readonly closedBy?: (typeof BIO_CLOSE_REASONS)[number];
+  /** A row of this kind came before the difference, with or without the change. */
+  readonly after?: TraceKindId;
+  readonly afterThere?: TraceKindId;
+  /** A bio had failed before it. */
+  readonly afterFailedBio?: true;
+  /** Of 'returned': the values with and without the change. */
+  readonly returnedHere?: ValueSign;
+  readonly returnedThere?: ValueSign;
+  /** Of 'stop': words of what the kernel stopped with. */
+  readonly stoppedWith?: string;
 }
 
 /** One difference between a revision and its base, for the dial and the documentation. */
@@ -89,6 +105,8 @@ export interface RevisionSpec {
   readonly basedOn: RevisionSpec | null;
   readonly traits: Partial<DioTraits>;
   readonly steps: Partial<DioSteps>;
+  /** What the kernel around it did that its text relies on. Absent: as around its base. */
+  readonly callers?: Partial<DirectIoCallers>;
   readonly changes: readonly RevisionChange[];
 }
 
@@ -99,6 +117,7 @@ export interface Revision extends DioSteps {
   readonly releasedOn: string;
   readonly basedOn: string | null;
   readonly traits: DioTraits;
+  readonly callers: DirectIoCallers;
   /** All changes, own ones first, then those of the bases. */
   readonly changes: readonly RevisionChange[];
 }

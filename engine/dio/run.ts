@@ -5,7 +5,8 @@
  *   const { directIo } = openDirectIo(findRevision(id));   // once a run
  *   const r = directIo(request);                           // a number where nothing slept, else a Task
  */
-import type { DirectIo } from '../vfs/index.ts';
+import type { KernelReturn, MaybeTask } from '../base/index.ts';
+import type { DirectIo, DirectIoRequest } from '../vfs/index.ts';
 import type { RevisionSpec } from './revision.ts';
 import { resolveRevision } from './revisions/resolve.ts';
 import { DioPool } from './state.ts';
@@ -16,10 +17,16 @@ export interface OpenDirectIo {
   readonly pool: DioPool;
 }
 
-/** Resolves the revision once; requests made through `directIo` share one pool and one numbering. */
-export function openDirectIo(spec: RevisionSpec): OpenDirectIo {
+/**
+ * Resolves the revision once; requests made through `directIo` share one pool and one numbering. `withCallers`: the file's reads and
+ * writes follow the rules of the kernel around the revision, as a run does; else they show what the core alone answers.
+ */
+export function openDirectIo(spec: RevisionSpec, withCallers = false): OpenDirectIo {
   const revision = resolveRevision(spec);
   const pool = new DioPool(revision);
-  const { enter } = revision;
-  return { directIo: (request) => enter(pool, request), pool };
+  const { enter, callers } = revision;
+  const { effects } = pool;
+  const ask = (request: DirectIoRequest): MaybeTask<KernelReturn> => enter(pool, request);
+  const directIo = Object.assign(ask, withCallers ? { effects, callers } : { effects });
+  return { directIo, pool };
 }

@@ -16,6 +16,7 @@ import type { IovIter, Memory } from '../memory/index.ts';
 import type {
   BlockMapping,
   DirectIoRequest,
+  DirectIoEffects,
   Inode,
   IoCounters,
   Kernel,
@@ -116,6 +117,8 @@ export class Dio {
   firstPageFrom = 0;
   /** Added to the place in the page for the first chunk only. 0 but in a revision that computes it wrongly. */
   firstPageSkewBytes = 0;
+  /** The inode lock was taken, by this request or for it by the caller. */
+  holdsInodeLock = false;
   /** i_alloc_sem is held until the completion. */
   holdsAllocSem = false;
   /** The lock was the caller's, is dropped for the transfer and has to be taken again. */
@@ -203,6 +206,7 @@ export class Dio {
     this.mapAnswer = NO_ANSWER;
     this.segmentIndex = 0;
     this.isInSegment = false;
+    this.holdsInodeLock = false;
     this.holdsAllocSem = false;
     this.mustRelock = false;
     this.biosInFlight = 0;
@@ -238,6 +242,16 @@ export class DioPool {
   private nextId = 1;
   /** Taken and not yet given back. */
   liveCount = 0;
+  /** What the requests of this run did that other revisions do not do. */
+  readonly effects: DirectIoEffects = {
+    extendingWaits: 0,
+    extendingInFlight: 0,
+    sizeAheadOfData: 0,
+    shortReadWaits: 0,
+    answeredTwice: 0,
+    unheldUnlocks: 0,
+    syncedInFlight: 0,
+  };
 
   constructor(readonly revision: Revision) {}
 

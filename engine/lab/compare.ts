@@ -29,7 +29,13 @@ export function compareRevisions(asked: CompareRequest, ports: LabPorts): Compar
     const examined = examine({ ...asked.request, revision: spec.id }, ports);
     const { explanation, rows, ending, leakedReferences } = examined;
     const { bug } = ending;
-    compared.push({ spec, rows, hasStopped: bug !== null });
+    const { returned } = ending;
+    compared.push({
+      spec,
+      rows,
+      returned: returned === null ? [] : [returned],
+      stopped: bug?.what ?? null,
+    });
     runs.push({
       revision: spec.id,
       explanation,

@@ -1,10 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Where two traces of the same request part, and which of the revisions' own changes that is. What happened is compared, not when or
- * under which number: first what the golden format knows (core and detail), then the result, then flags of bios, then decisions.
+ * Where two runs of the same requests part, and which of the revisions' own changes that is. What happened is compared, not when or
+ * under which number: first what reaches the file system and the disk (core rows), then what the calls return, then detail rows
+ * (locks, zeroing, dirtying), then flags of bios, then decisions that somebody could notice.
  */
-import { BIO_CLOSE_REASONS, TRACE_KINDS, type TraceKindId, type TraceRow } from '../base/index.ts';
-import type { ChangeSign, RevisionChange, RevisionSpec } from '../dio/index.ts';
+import {
+  BIO_CLOSE_REASONS,
+  ERRNO,
+  TRACE_KINDS,
+  type Errno,
+  type KernelReturn,
+  type TraceKindId,
+  type TraceRow,
+} from '../base/index.ts';
+import type {
+  ChangeSign,
+  RevisionChange,
+  RevisionSpec,
+  SignConditions,
+  ValueSign,
+} from '../dio/index.ts';
 import type { TraceDifference } from './comparison.ts';
 
 const KINDS = new Map(TRACE_KINDS.map((kind) => [kind.id as TraceKindId, kind]));
@@ -13,7 +28,10 @@ const KINDS = new Map(TRACE_KINDS.map((kind) => [kind.id as TraceKindId, kind]))
 export interface ComparedRun {
   readonly spec: RevisionSpec;
   readonly rows: readonly TraceRow[];
-  readonly hasStopped: boolean;
+  /** What each call returned, in order; those that never came back are left out. */
+  readonly returned: readonly KernelReturn[];
+  /** What the kernel stopped with; null: it did not. */
+  readonly stopped: string | null;
 }
 
 /** What of a row counts in a pass; null: the row is passed over. */
@@ -22,54 +40,74 @@ type View = (row: TraceRow) => readonly number[] | null;
 const levelOf = (row: TraceRow): string => KINDS.get(row.kind)?.level ?? '';
 const FLAGS_COLUMN = 3;
 
-/** Bookkeeping of how a revision goes about it, which a caller never notices: rows differ without anything else that happens. */
-const BOOKKEEPING: ReadonlySet<TraceKindId> = new Set<TraceKindId>([
-  'align', 'block-factor', 'mode', 'pin', 'section', 'bio-build', 'bio-close', 'result', 'request', 'end-of-file', 'hole',
-]); // prettier-ignore
+const coreView: View = (row) => {
+  if (levelOf(row) !== 'core') return null;
+  return row.kind === 'bio-submit' ? row.values.slice(0, FLAGS_COLUMN) : row.values;
+};
+const detailView: View = (row) => (levelOf(row) === 'detail' ? row.values : coreView(row));
+const flagsView: View = (row) => (row.kind === 'bio-submit' ? row.values : null);
+/** How often the submitter sleeps is noticed; how a revision keeps its books is not. */
+const waitView: View = (row) => (row.kind === 'wait' ? [] : null);
 
-/** In this order: a difference in an earlier pass is told before one in a later pass. */
-const PASSES: readonly View[] = [
-  (row) => {
-    const level = levelOf(row);
-    if (level !== 'core' && level !== 'detail') return null;
-    return row.kind === 'bio-submit' ? row.values.slice(0, FLAGS_COLUMN) : row.values;
-  },
-  (row) => (row.kind === 'result' ? row.values.slice(0, 1) : null),
-  (row) => (row.kind === 'bio-submit' ? row.values : null),
-  (row) => (levelOf(row) === 'decision' && !BOOKKEEPING.has(row.kind) ? row.values : null),
-];
+/** Where two runs part: a row of each, or only what a call returned. */
+interface Parting {
+  readonly leftRow: TraceRow | null;
+  readonly rightRow: TraceRow | null;
+  /** The request whose returned value differs; null: rows differ. */
+  readonly returnOf: number | null;
+  /** Signs on rows of the core fit: they are known to be equal in later passes. */
+  readonly isCore: boolean;
+}
 
 /** The first difference of the right run from the left one; null: the same happened. */
 export function firstDifference(left: ComparedRun, right: ComparedRun): TraceDifference | null {
-  for (const view of PASSES) {
-    const found = partInPass(left.rows, right.rows, view);
-    if (found === null) continue;
-    const [leftRow, rightRow] = found;
-    const parted = { leftRow: leftRow?.index ?? null, rightRow: rightRow?.index ?? null };
-    return { ...parted, change: nameOf(left, right, leftRow, rightRow) };
-  }
-  return null;
+  const parting =
+    partInRows(left, right, coreView, true) ??
+    partInReturns(left, right) ??
+    partInRows(left, right, detailView, false) ??
+    partInRows(left, right, flagsView, true) ??
+    partInRows(left, right, waitView, false);
+  if (parting === null) return null;
+  return {
+    leftRow: parting.leftRow?.index ?? null,
+    rightRow: parting.rightRow?.index ?? null,
+    change: nameOf(left, right, parting),
+  };
 }
 
-function partInPass(
-  left: readonly TraceRow[],
-  right: readonly TraceRow[],
+function partInRows(
+  left: ComparedRun,
+  right: ComparedRun,
   view: View,
-): readonly [TraceRow | null, TraceRow | null] | null {
+  isCore: boolean,
+): Parting | null {
+  const [ones, others] = [left.rows, right.rows];
   for (let atLeft = 0, atRight = 0; ; atLeft++, atRight++) {
-    while (atLeft < left.length && view(left[atLeft] as TraceRow) === null) atLeft++;
-    while (atRight < right.length && view(right[atRight] as TraceRow) === null) atRight++;
-    const leftRow = left[atLeft] ?? null;
-    const rightRow = right[atRight] ?? null;
+    while (atLeft < ones.length && view(ones[atLeft] as TraceRow) === null) atLeft++;
+    while (atRight < others.length && view(others[atRight] as TraceRow) === null) atRight++;
+    const leftRow = ones[atLeft] ?? null;
+    const rightRow = others[atRight] ?? null;
     if (leftRow === null && rightRow === null) return null;
-    if (leftRow === null || rightRow === null) return [leftRow, rightRow];
+    if (leftRow === null || rightRow === null) return { leftRow, rightRow, returnOf: null, isCore };
     const [one, other] = [view(leftRow) ?? [], view(rightRow) ?? []];
     const isSame =
       leftRow.kind === rightRow.kind &&
       one.length === other.length &&
       one.every((value, index) => value === other[index]);
-    if (!isSame) return [leftRow, rightRow];
+    if (!isSame) return { leftRow, rightRow, returnOf: null, isCore };
   }
+}
+
+/** The first call that returned something else, with the rows that say why where there are any. */
+function partInReturns(left: ComparedRun, right: ComparedRun): Parting | null {
+  const count = Math.max(left.returned.length, right.returned.length);
+  for (let index = 0; index < count; index++) {
+    if (left.returned[index] === right.returned[index]) continue;
+    const rowOf = ({ rows }: ComparedRun): TraceRow | null =>
+      rows.filter((row) => row.kind === 'result')[index] ?? null;
+    return { leftRow: rowOf(left), rightRow: rowOf(right), returnOf: index, isCore: false };
+  }
+  return null;
 }
 
 interface Candidate {
@@ -94,22 +132,31 @@ function candidatesOf(left: RevisionSpec, right: RevisionSpec): Candidate[] {
   return [...of(leftChain, rightChain, true), ...of(rightChain, leftChain, false)];
 }
 
+/** One side of a parting: the run, and its row there. */
+interface Side {
+  readonly run: ComparedRun;
+  readonly row: TraceRow | null;
+}
+
 /** The change whose sign fits best: the one that says most about the place. */
 function nameOf(
   left: ComparedRun,
   right: ComparedRun,
-  leftRow: TraceRow | null,
-  rightRow: TraceRow | null,
+  parting: Parting,
 ): TraceDifference['change'] {
   let best: Candidate | null = null;
   let bestScore = 0;
+  // A returned value has the whole request behind it.
+  const isReturn = parting.returnOf !== null;
+  const leftSide: Side = { run: left, row: isReturn ? null : parting.leftRow };
+  const rightSide: Side = { run: right, row: isReturn ? null : parting.rightRow };
   for (const candidate of candidatesOf(left.spec, right.spec)) {
-    const [here, there] = candidate.isLeft ? [left, right] : [right, left];
-    const [hereRow, thereRow] = candidate.isLeft ? [leftRow, rightRow] : [rightRow, leftRow];
+    const [here, there] = candidate.isLeft ? [leftSide, rightSide] : [rightSide, leftSide];
     for (const sign of candidate.change.shows ?? []) {
-      if (!fits(sign, here, there, hereRow, thereRow)) continue;
       const score = 1 + Object.keys(sign.when ?? {}).length;
       if (score <= bestScore) continue;
+      if (!isAt(sign, here, there, parting)) continue;
+      if (!holds(sign.when ?? {}, here, there, parting.returnOf)) continue;
       best = candidate;
       bestScore = score;
     }
@@ -119,74 +166,57 @@ function nameOf(
   return { revision: best.revision, what, reason };
 }
 
-function fits(
-  sign: ChangeSign,
-  here: ComparedRun,
-  there: ComparedRun,
-  hereRow: TraceRow | null,
-  thereRow: TraceRow | null,
-): boolean {
-  if (!whereFits(sign, here, hereRow, thereRow)) return false;
-  const { when } = sign;
-  if (when === undefined) return true;
-  const request = lastOf(here.rows, hereRow, 'request') ?? lastOf(there.rows, thereRow, 'request');
-  const isWrite = request?.values[0] === 1;
-  const isAsync = request?.values[3] === 1;
-  if (when.op !== undefined && (when.op === 'write') !== isWrite) return false;
-  if (when.isAsync !== undefined && when.isAsync !== isAsync) return false;
-  if (when.closedBy !== undefined) {
-    const reasons = [closeOf(here, hereRow), closeOf(there, thereRow)];
-    if (!reasons.includes(BIO_CLOSE_REASONS.indexOf(when.closedBy))) return false;
-  }
-  if (when.after !== undefined) {
-    if (lastOf(here.rows, hereRow, when.after) === undefined) return false;
-  }
-  if (when.afterThere !== undefined) {
-    if (lastOf(there.rows, thereRow, when.afterThere) === undefined) return false;
-  }
-  if (when.valueHere !== undefined) {
-    if (!valueFits(hereRow, sign.column ?? '', when.valueHere)) return false;
-  }
-  return true;
-}
-
-function whereFits(
-  sign: ChangeSign,
-  here: ComparedRun,
-  hereRow: TraceRow | null,
-  thereRow: TraceRow | null,
-): boolean {
-  if (sign.at === 'stop') return here.hasStopped && hereRow === null;
-  if (sign.at === 'only-here') return hereRow?.kind === sign.row && thereRow?.kind !== sign.row;
-  if (sign.at === 'only-there') return thereRow?.kind === sign.row && hereRow?.kind !== sign.row;
-  if (hereRow === null || thereRow === null) return false;
-  if (hereRow.kind !== sign.row || thereRow.kind !== sign.row) return false;
+function isAt(sign: ChangeSign, here: Side, there: Side, parting: Parting): boolean {
+  const { returnOf, isCore } = parting;
+  if (sign.at === 'stop')
+    return here.run.stopped !== null && here.row === null && returnOf === null;
+  if (sign.at === 'returned') return returnOf !== null;
+  if (returnOf !== null || sign.row === undefined) return false;
+  if (!isCore && KINDS.get(sign.row)?.level === 'core') return false;
+  const [isHere, isThere] = [here.row?.kind === sign.row, there.row?.kind === sign.row];
+  if (sign.at === 'only-here') return isHere && !isThere;
+  if (sign.at === 'only-there') return isThere && !isHere;
+  if (!isHere || !isThere || here.row === null || there.row === null) return false;
   if (sign.column === undefined) return true;
-  const column = KINDS.get(hereRow.kind)?.columns.indexOf(sign.column) ?? -1;
-  return hereRow.values[column] !== thereRow.values[column];
+  const column = KINDS.get(here.row.kind)?.columns.indexOf(sign.column) ?? -1;
+  return here.row.values[column] !== there.row.values[column];
 }
 
-function valueFits(
-  row: TraceRow | null,
-  columnName: string,
-  wanted: 'negative' | 'positive',
-): boolean {
-  if (row === null) return false;
-  const column = KINDS.get(row.kind)?.columns.indexOf(columnName) ?? -1;
-  const value = row.values[column] ?? 0;
-  return wanted === 'negative' ? value < 0 : value > 0;
+/** Every condition that is given holds. */
+function holds(when: SignConditions, here: Side, there: Side, returnOf: number | null): boolean {
+  const request = lastOf(here, 'request') ?? lastOf(there, 'request');
+  const closed = [here, there].map((side) => lastOf(side, 'bio-close')?.values[0] ?? -1);
+  const returned = (side: Side): KernelReturn | undefined =>
+    returnOf === null ? undefined : side.run.returned[returnOf];
+  const isGiven: Record<keyof SignConditions, () => boolean> = {
+    op: () => (when.op === 'write') === (request?.values[0] === 1),
+    isAsync: () => when.isAsync === (request?.values[3] === 1),
+    closedBy: () => closed.some((reason) => BIO_CLOSE_REASONS[reason] === when.closedBy),
+    after: () => lastOf(here, when.after) !== undefined,
+    afterThere: () => lastOf(there, when.afterThere) !== undefined,
+    afterFailedBio: () => [here, there].some(hasFailedBio),
+    returnedHere: () => isSign(returned(here), when.returnedHere),
+    returnedThere: () => isSign(returned(there), when.returnedThere),
+    stoppedWith: () => here.run.stopped?.includes(when.stoppedWith ?? '') === true,
+  };
+  return (Object.keys(when) as (keyof SignConditions)[]).every((name) => isGiven[name]());
 }
 
-/** The row of this kind nearest before `row`; before the end of the trace where `row` is null. */
-function lastOf(
-  rows: readonly TraceRow[],
-  row: TraceRow | null,
-  kind: TraceKindId,
-): TraceRow | undefined {
-  const before = row === null ? rows : rows.slice(0, rows.indexOf(row));
-  return before.findLast((candidate) => candidate.kind === kind);
+function isSign(value: KernelReturn | undefined, wanted: ValueSign | undefined): boolean {
+  if (value === undefined) return false;
+  if (wanted === 'negative') return value < 0;
+  if (wanted === 'positive') return value > 0;
+  return value === -ERRNO[wanted as Errno];
 }
 
-function closeOf(run: ComparedRun, row: TraceRow | null): number {
-  return lastOf(run.rows, row, 'bio-close')?.values[0] ?? -1;
+const rowsBefore = ({ run, row }: Side): readonly TraceRow[] =>
+  row === null ? run.rows : run.rows.slice(0, row.index);
+
+/** The row of this kind nearest before the parting. */
+function lastOf(side: Side, kind: TraceKindId | undefined): TraceRow | undefined {
+  return rowsBefore(side).findLast((row) => row.kind === kind);
+}
+
+function hasFailedBio(side: Side): boolean {
+  return rowsBefore(side).some((row) => row.kind === 'bio-end' && (row.values[0] ?? 0) < 0);
 }

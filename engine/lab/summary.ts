@@ -28,7 +28,7 @@ export function summaryOf(
     else if (kind === 'lock') locks.add('inode lock');
     else if (kind === 'alloc-sem-down') locks.add('i_alloc_sem');
     else if (kind === 'zero') zeroed.inMemoryBytes += values[2] ?? 0;
-    else if (kind === 'bio-vector' && values[0] === ZERO_PAGE) {
+    else if (kind === 'bio-vector' && (values[0] ?? 1) <= ZERO_PAGE) {
       zeroed.onDiskBytes += values[2] ?? 0;
     } else if (kind === 'bio-submit') {
       counters.bios++;

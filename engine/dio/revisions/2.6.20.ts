@@ -18,11 +18,25 @@ export const revision2_6_20: RevisionSpec = {
       what: 'Blocks that a failed extending write allocated stay beyond the end of the file.',
       reason: 'The truncation was added in 2009.',
       effect: 'core',
+      shows: [
+        { at: 'only-there', row: 'truncate' },
+        { at: 'both', row: 'map', when: { afterThere: 'truncate' } },
+        { at: 'returned', when: { afterThere: 'truncate' } },
+        { at: 'only-here', row: 'map', when: { afterThere: 'truncate' } },
+        { at: 'only-here', row: 'bio-submit', when: { afterThere: 'truncate' } },
+      ],
     },
     {
       what: 'Bios of a single vector exist.',
       reason: 'The smallest pool went when small bios got their vectors inside.',
       effect: 'core',
+      shows: [
+        { at: 'both', row: 'bio-submit', column: 'sizeBytes' },
+        { at: 'both', row: 'bio-vector' },
+        { at: 'only-here', row: 'bio-submit' },
+        { at: 'both', row: 'bio-submit', column: 'sizeBytes', when: { closedBy: 'full' } },
+        { at: 'only-here', row: 'bio-submit', when: { closedBy: 'full' } },
+      ],
     },
     {
       what: 'The request is not cleared when it is allocated.',

@@ -73,5 +73,12 @@ export const revision6_4: RevisionSpec = {
   basedOn: null,
   traits,
   steps,
+  callers: {
+    endReadsAtSize: false,
+    continueShortReads: true,
+    continueShortWrites: true,
+    queueCounts: false,
+    syncInFlight: false,
+  },
   changes: [],
 };

@@ -8,6 +8,7 @@
  */
 import { assert } from '../../base/index.ts';
 import type { DioSteps, Revision, RevisionChange, RevisionSpec } from '../revision.ts';
+import type { DirectIoCallers } from '../../vfs/index.ts';
 import type { DioTraits } from '../traits.ts';
 
 /** The chain from the root to `spec`, later ones winning. The root has to bring every trait and step. */
@@ -37,7 +38,19 @@ export function resolveRevision(spec: RevisionSpec): Revision {
     releasedOn: spec.releasedOn,
     basedOn: spec.basedOn?.id ?? null,
     traits: flatTraits(chain),
+    callers: flatCallers(chain),
     changes,
+  });
+}
+
+function flatCallers(chain: readonly RevisionSpec[]): DirectIoCallers {
+  const all = Object.assign({}, ...chain.map((link) => link.callers)) as DirectIoCallers;
+  return Object.freeze({
+    endReadsAtSize: all.endReadsAtSize,
+    continueShortReads: all.continueShortReads,
+    continueShortWrites: all.continueShortWrites,
+    queueCounts: all.queueCounts,
+    syncInFlight: all.syncInFlight,
   });
 }
 

@@ -7,7 +7,7 @@
 import { isTask, TRACE, type KernelReturn, type MaybeTask, type Task } from '../../base/index.ts';
 import type { DirectIoRequest } from '../../vfs/index.ts';
 import type { Dio, DioPool } from '../state.ts';
-import { locksReads, traceLock, traceRequest, unlockInode } from './begin.ts';
+import { locksReads, noteLock, traceRequest, unlockInode } from './begin.ts';
 import { transfer } from './finish.ts';
 import { chooseUnitBySegment, pagesOfSegments } from './segments.ts';
 
@@ -36,7 +36,7 @@ function* enterAfterLock(dio: Dio): Task<KernelReturn> {
 }
 
 function writeBack(dio: Dio): MaybeTask<KernelReturn> {
-  traceLock(dio);
+  noteLock(dio);
   const written = writeAndWait(dio);
   return isTask(written) ? afterSleepingWrite(dio, written) : afterWrite(dio, written);
 }

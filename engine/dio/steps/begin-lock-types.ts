@@ -13,7 +13,7 @@ import { isTask, TRACE, type KernelReturn, type MaybeTask, type Task } from '../
 import type { DirectIoRequest } from '../../vfs/index.ts';
 import type { Dio, DioPool } from '../state.ts';
 import { chooseModeOfSegments, writeAndWait } from './begin-flags.ts';
-import { traceLock, traceRequest, unlockInode } from './begin.ts';
+import { noteLock, traceRequest, unlockInode } from './begin.ts';
 import { transfer } from './finish.ts';
 import { chooseUnitBySegment } from './segments.ts';
 
@@ -43,14 +43,14 @@ export function lockByType(dio: Dio, endBytes: number): MaybeTask<KernelReturn> 
   if (!locks) return lockedTransfer(dio, endBytes);
   if (locking === 'core-locks') {
     if (!dio.inode.lock.tryLockExclusive()) return lockAsleep(dio, endBytes);
-    traceLock(dio);
+    noteLock(dio);
   }
   return writeBack(dio, endBytes);
 }
 
 function* lockAsleep(dio: Dio, endBytes: number): Task<KernelReturn> {
   yield* dio.inode.lock.lockExclusive();
-  traceLock(dio);
+  noteLock(dio);
   const rest = writeBack(dio, endBytes);
   return isTask(rest) ? yield* rest : rest;
 }
@@ -79,6 +79,8 @@ function afterWrite(dio: Dio, endBytes: number, written: KernelReturn): MaybeTas
     return written;
   }
   if (!isCoreLock) {
+    // The caller's own lock, handed over with the request.
+    dio.holdsInodeLock = dio.inode.lock.isHeldExclusive;
     unlockInode(dio);
     dio.mustRelock = true;
   }

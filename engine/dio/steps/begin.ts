@@ -44,13 +44,13 @@ export function enterWithIterator(
   if (dio.trace !== null) traceRequest(dio);
   if (!locksReads(dio)) return checkRequest(dio);
   if (!dio.inode.lock.tryLockExclusive()) return enterAfterLock(dio);
-  traceLock(dio);
+  noteLock(dio);
   return checkRequest(dio);
 }
 
 function* enterAfterLock(dio: Dio): Task<KernelReturn> {
   yield* dio.inode.lock.lockExclusive();
-  traceLock(dio);
+  noteLock(dio);
   const rest = checkRequest(dio);
   return isTask(rest) ? yield* rest : rest;
 }
@@ -74,15 +74,25 @@ export function traceRequest(dio: Dio): void {
   );
 }
 
-export function traceLock(dio: Dio): void {
+/** The request has the inode lock now. */
+export function noteLock(dio: Dio): void {
+  dio.holdsInodeLock = true;
   dio.trace?.add(ROW_LOCK, dio.id, -1);
 }
 
-/** inode_unlock, mutex_unlock. Some revisions unlock what nobody holds: noted, and nothing happens. */
+/**
+ * inode_unlock, mutex_unlock. Some revisions unlock what they do not hold: noted and counted, and nothing happens. A mutex of that
+ * kernel would from then on have let two holders in; here whoever holds it keeps it, for the sake of the image.
+ */
 export function unlockInode(dio: Dio): void {
   const { lock } = dio.inode;
-  dio.trace?.add(lock.isHeldExclusive ? ROW_UNLOCK : ROW_UNLOCK_UNHELD, dio.id, -1);
-  if (lock.isHeldExclusive) lock.unlockExclusive();
+  dio.trace?.add(dio.holdsInodeLock ? ROW_UNLOCK : ROW_UNLOCK_UNHELD, dio.id, -1);
+  if (!dio.holdsInodeLock) {
+    dio.pool.effects.unheldUnlocks++;
+    return;
+  }
+  dio.holdsInodeLock = false;
+  lock.unlockExclusive();
 }
 
 /** The way out before anything was counted or submitted. */

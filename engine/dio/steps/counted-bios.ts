@@ -48,6 +48,7 @@ export function enterWithoutLocks(
   }
   // Nobody asks whether the request extends the file: an asynchronous one stays so.
   chooseModeOfSegments(dio, 0);
+  request.willComplete = dio.isAsync;
   dio.pagesInIo = 0;
   for (const { lengthBytes } of dio.iter.segments) {
     dio.pagesInIo += Math.floor(lengthBytes / (1 << dio.blockBits)) + 2;

@@ -78,6 +78,8 @@ function leaveOrWait(dio: Dio, returned: KernelReturn): MaybeTask<KernelReturn> 
     dio.result !== 0 &&
     (dio.result === dio.countBytes || (!dio.isWrite && dio.traits.asyncReadsLeave === 'any'));
   if (leaves) return dropSubmitter(dio, -ERRNO.EIOCBQUEUED);
+  const isShortRead = dio.isAsync && !dio.isWrite && returned === 0 && dio.result !== 0;
+  if (isShortRead) dio.pool.effects.shortReadWaits++;
   const awaited = awaitCompletion(dio);
   return isTask(awaited) ? afterWait(dio, returned, awaited) : dropSubmitter(dio, returned);
 }

@@ -43,7 +43,8 @@ export function runOne(exhibit: Exhibit): ExhibitRun {
   const [left, right] = ends.map(({ revision, rows, run }) => ({
     spec: findRevision(revision),
     rows,
-    hasStopped: run.stopped !== null,
+    returned: run.returned,
+    stopped: run.stopped?.what ?? null,
   })) as [Compared, Compared];
   return {
     exhibit: info,
