@@ -29,7 +29,7 @@ export function* layOut(
   try {
     yield* writeChunks(kernel, file, path, sizeBytes, page * PAGE_BYTES, control);
   } finally {
-    kernel.memory.freePages(page, pageCount);
+    kernel.memory.releasePages(page, pageCount);
   }
 }
 

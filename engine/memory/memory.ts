@@ -66,6 +66,19 @@ export class Memory {
     if (firstPage < this.searchFrom) this.searchFrom = firstPage;
   }
 
+  /**
+   * Gives pages back that somebody may have forgotten to let go: a page that is still referenced stays allocated for good, as its
+   * frame does in a kernel, so that no later owner shares it. Returns how many stay.
+   */
+  releasePages(firstPage: number, countPages: number): number {
+    let kept = 0;
+    for (let page = firstPage; page < firstPage + countPages; page++) {
+      if (this.references[page] === 0) this.freePages(page, 1);
+      else kept++;
+    }
+    return kept;
+  }
+
   /** get_page */
   get(page: number): void {
     this.references[page] = (this.references[page] as number) + 1;

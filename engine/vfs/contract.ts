@@ -142,6 +142,8 @@ export interface DirectIoRequest {
   readonly truncate: (inode: Inode, sizeBytes: number) => MaybeTask<void>;
   /** Where map calls, bios and zeroed edges are counted; absent or null: nowhere. */
   readonly counters?: IoCounters | null;
+  /** Set by a core that completes an asynchronous request besides returning: the completion comes, whatever it returns. */
+  willComplete?: boolean;
 }
 
 /** dio_iodone_t: the file system's word at completion; an error replaces the result (6.x). */
@@ -155,7 +157,51 @@ export type EndIo = (
 ) => MaybeTask<KernelReturn>;
 
 /** One revision of direct I/O, resolved; the vfs calls it without knowing which. -EIOCBQUEUED: completes through the kiocb. */
-export type DirectIo = (request: DirectIoRequest) => MaybeTask<KernelReturn>;
+export interface DirectIo {
+  (request: DirectIoRequest): MaybeTask<KernelReturn>;
+  /** Absent: the callers of the present. */
+  readonly callers?: DirectIoCallers;
+  /** Absent: nobody counts. */
+  readonly effects?: DirectIoEffects;
+}
+
+/**
+ * What the generic read and write of a kernel (mm/filemap.c of its time) did around its direct I/O. A revision brings the rules that
+ * its text relies on.
+ */
+export interface DirectIoCallers {
+  /** A read that starts at or beyond the end of the file is 0, and never comes to direct I/O. */
+  readonly endReadsAtSize: boolean;
+  /** What a short direct read leaves is read through the page cache. */
+  readonly continueShortReads: boolean;
+  /** What a short direct write leaves is written through the page cache. */
+  readonly continueShortWrites: boolean;
+  /**
+   * Direct I/O returns the count of an asynchronous request and completes it as well. The caller takes the count for -EIOCBQUEUED,
+   * so that the request has one answer, and moves the end of the file by it at once.
+   */
+  readonly queueCounts: boolean;
+  /** An O_DSYNC write in flight is synced when its caller leaves, not when its data are on the disk. */
+  readonly syncInFlight: boolean;
+}
+
+/** What a revision of direct I/O did in a run that another one does not do: evidence for the verdict. Counts of requests. */
+export interface DirectIoEffects {
+  /** Asynchronous writes beyond the end of the file that were over when the call returned. */
+  extendingWaits: number;
+  /** Asynchronous writes beyond the end of the file that were in flight when the call returned. */
+  extendingInFlight: number;
+  /** Of those: the end of the file was moved at once, ahead of the data. */
+  sizeAheadOfData: number;
+  /** Asynchronous reads that came out short and were waited for. */
+  shortReadWaits: number;
+  /** Asynchronous requests that returned a count and completed as well. */
+  answeredTwice: number;
+  /** Reads that dropped an inode lock that they had not taken. */
+  unheldUnlocks: number;
+  /** O_DSYNC writes synced while their data were in flight. */
+  syncedInFlight: number;
+}
 
 /** Counters of one run, for the result and the verdict. */
 export interface IoCounters {
@@ -228,6 +274,11 @@ export interface OpenFile {
   fsync(dataOnly: boolean): Task<KernelReturn>;
   /** Where the file's blocks are, in order, holes included. */
   extents(): Task<Result<FileExtent[]>>;
+  /**
+   * Lets blocks beyond the end of the file go that direct I/O left behind; nothing may be in flight. Takes no lock, because a request
+   * that stopped the kernel may hold it. Absent: there can be none. Returns the bytes that were written there and are lost.
+   */
+  cutToSize?(): Task<number>;
 }
 
 export interface MountedFileSystem {

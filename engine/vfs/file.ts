@@ -7,6 +7,9 @@
  *   write: inode lock -> checks -> write back and invalidate the range -> direct I/O -> (short) the rest through the page cache,
  *          written back and dropped from it -> unlock -> generic_write_sync where O_DSYNC
  *
+ * A revision of direct I/O can bring the rules of the kernel around it (`DirectIoCallers`): where a read ends, what becomes of a short
+ * transfer, and what the count of a request means that is still in flight.
+ *
  * The road of a direct request on a file without cached pages makes one object (the request that direct I/O gets) and, unless the
  * core sleeps, no generator. Returns are the kernel's: bytes or minus an errno.
  */
@@ -16,6 +19,7 @@ import type { Bio, BlockDevice } from '../block/index.ts';
 import type { IovIter } from '../memory/index.ts';
 import type {
   DirectIo,
+  DirectIoCallers,
   DirectIoRequest,
   EndIo,
   FileExtent,
@@ -33,6 +37,7 @@ import {
   copyToIter,
   setRemaining,
 } from './iter-copy.ts';
+import { OnceAnswered } from './once-answered.ts';
 
 /** What a file system brings to the generic paths; one object a mounted file system. */
 export interface FileOperations {
@@ -78,6 +83,15 @@ const READAHEAD_PAGES = 32;
 /** Pages a file may have dirty before its writer writes them back (balance_dirty_pages in miniature). */
 const DIRTY_BATCH_BYTES = 4 * 1024 * 1024;
 
+/** What 6.x does around direct I/O. */
+const PRESENT_CALLERS: DirectIoCallers = {
+  endReadsAtSize: false,
+  continueShortReads: true,
+  continueShortWrites: true,
+  queueCounts: false,
+  syncInFlight: false,
+};
+
 /** The arguments of __blockdev_direct_IO. One is made per request, and lives as long as it. */
 class FileDirectRequest implements DirectIoRequest {
   readonly kernel: Kernel;
@@ -109,15 +123,21 @@ class FileDirectRequest implements DirectIoRequest {
   }
   readonly writeSync: DirectIoRequest['writeSync'];
   readonly truncate: DirectIoRequest['truncate'];
+  willComplete = false;
 }
 
 export class GenericFile implements OpenFile {
   private nextSequentialByte = 0;
+  private readonly callers: DirectIoCallers;
+  /** Where the farthest write ended that was left in flight beyond the end of the file. */
+  private queuedToBytes = 0;
 
   constructor(
     readonly inode: CoreInode,
     readonly operations: FileOperations,
-  ) {}
+  ) {
+    this.callers = operations.directIo.callers ?? PRESENT_CALLERS;
+  }
 
   /** generic_write_sync */
   readonly writeSync = (
@@ -128,7 +148,7 @@ export class GenericFile implements OpenFile {
 
   /** vmtruncate, for the revisions whose direct I/O calls it; the lock is held. */
   readonly truncate = (_inode: unknown, sizeBytes: number): MaybeTask<void> =>
-    this.operations.writeFailed(this.inode, Math.max(sizeBytes, this.inode.sizeBytes + 1));
+    this.writeFailed(Math.max(sizeBytes, this.inode.sizeBytes + 1));
 
   read(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn> {
     const { inode, operations } = this;
@@ -138,6 +158,7 @@ export class GenericFile implements OpenFile {
     const countBytes = iter.remainingBytes;
     if (countBytes === 0) return 0;
     if (!iocb.isDirect) return this.bufferedRead(iocb, iter, 0);
+    if (this.callers.endReadsAtSize && iocb.positionBytes >= inode.sizeBytes) return 0;
     if (inode.mapping.cachedPageCount !== 0) return this.readWithPages(iocb, iter, countBytes);
     return this.directRead(iocb, iter, countBytes);
   }
@@ -164,7 +185,7 @@ export class GenericFile implements OpenFile {
     operations.touch(inode);
     const positionBytes = iocb.positionBytes;
     const countBytes = iter.remainingBytes;
-    const result = operations.directIo(new FileDirectRequest(inode, iocb, iter, this));
+    const result = this.ask(iocb, iter);
     if (isTask(result)) return this.finishFastWrite(iocb, iter, positionBytes, countBytes, result);
     if (result === countBytes || result === -ERRNO.EIOCBQUEUED) {
       if (result > 0) this.directWritten(iocb, positionBytes, result);
@@ -180,6 +201,80 @@ export class GenericFile implements OpenFile {
 
   *extents(): Task<Result<FileExtent[]>> {
     return yield* this.operations.extents(this.inode);
+  }
+
+  *cutToSize(): Task<number> {
+    const { inode, operations } = this;
+    const lostBytes = Math.max(0, this.queuedToBytes - inode.sizeBytes);
+    yield* operations.writeFailed(inode, inode.sizeBytes + 1);
+    this.queuedToBytes = 0;
+    return lostBytes;
+  }
+
+  // Asking direct I/O -----------------------------------------------------------------------------
+
+  private ask(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn> {
+    const { inode, operations } = this;
+    if (iocb.onComplete !== null) {
+      const endBytes = iocb.positionBytes + iter.remainingBytes;
+      const isExtending = iter.direction === 'write' && endBytes > inode.sizeBytes;
+      if (isExtending || this.callers.queueCounts) return this.askWatched(iocb, iter, isExtending);
+    }
+    return operations.directIo(new FileDirectRequest(inode, iocb, iter, this));
+  }
+
+  /** An asynchronous request whose answer says more than its value: one that extends the file, or one with two answers. */
+  private askWatched(iocb: Kiocb, iter: IovIter, isExtending: boolean): MaybeTask<KernelReturn> {
+    const positionBytes = iocb.positionBytes;
+    const endBytes = positionBytes + iter.remainingBytes;
+    const once = this.callers.queueCounts ? new OnceAnswered(iocb) : null;
+    const request = new FileDirectRequest(this.inode, once ?? iocb, iter, this);
+    const returned = this.operations.directIo(request);
+    const answer = (value: KernelReturn): KernelReturn => {
+      const result = once === null ? value : this.answerOnce(request, once, iocb, value);
+      if (isExtending) this.noteExtending(result, endBytes);
+      return result;
+    };
+    return isTask(returned) ? afterTask(returned, answer) : answer(returned);
+  }
+
+  /** The count of a request in flight is taken for -EIOCBQUEUED, after the end of the file has been moved by it. */
+  private answerOnce(
+    request: FileDirectRequest,
+    once: OnceAnswered,
+    iocb: Kiocb,
+    returned: KernelReturn,
+  ): KernelReturn {
+    const { effects } = this.operations.directIo;
+    if (!request.willComplete) return returned;
+    if (effects !== undefined) effects.answeredTwice++;
+    if (once.isOver) return returned;
+    once.leave(returned);
+    if (request.iter.direction === 'write' && returned > 0) {
+      const isAhead = iocb.positionBytes + returned > this.inode.sizeBytes;
+      if (isAhead && !this.operations.isBlockDevice && effects !== undefined) {
+        effects.sizeAheadOfData++;
+      }
+      this.directWritten(iocb, iocb.positionBytes, returned);
+    }
+    return -ERRNO.EIOCBQUEUED;
+  }
+
+  private noteExtending(result: KernelReturn, endBytes: number): void {
+    const { isBlockDevice, directIo } = this.operations;
+    if (isBlockDevice) return;
+    const isQueued = result === -ERRNO.EIOCBQUEUED;
+    if (isQueued && endBytes > this.queuedToBytes) this.queuedToBytes = endBytes;
+    if (directIo.effects === undefined) return;
+    if (isQueued) directIo.effects.extendingInFlight++;
+    else if (result >= 0) directIo.effects.extendingWaits++;
+  }
+
+  /** What a failed write allocated goes; not before writes beyond the end of the file, where some are in flight, have ended. */
+  private *writeFailed(toBytes: number): Task<void> {
+    const { inode, operations } = this;
+    if (this.queuedToBytes > inode.sizeBytes) yield* inode.waitForDirectIo();
+    yield* operations.writeFailed(inode, toBytes);
   }
 
   // Reading ---------------------------------------------------------------------------------------
@@ -216,7 +311,7 @@ export class GenericFile implements OpenFile {
       }
     }
     const positionBytes = iocb.positionBytes;
-    const result = operations.directIo(new FileDirectRequest(inode, iocb, asked, this));
+    const result = this.ask(iocb, asked);
     if (isTask(result)) {
       return this.finishDirectRead(iocb, asked, positionBytes, askedBytes, result);
     }
@@ -237,6 +332,7 @@ export class GenericFile implements OpenFile {
     if (result < 0) return result;
     iocb.positionBytes = positionBytes + result;
     if (result === askedBytes || iocb.positionBytes >= this.inode.sizeBytes) return result;
+    if (!this.callers.continueShortReads) return result;
     setRemaining(iter, askedBytes - result);
     this.countFallback(iocb.positionBytes, iter.remainingBytes);
     return yield* this.bufferedRead(iocb, iter, result);
@@ -339,8 +435,18 @@ export class GenericFile implements OpenFile {
       const error = yield* operations.syncRange(inode, first, iocb.positionBytes - 1, true);
       if (error < 0) return error;
     }
+    if (result === -ERRNO.EIOCBQUEUED && iocb.isDsync && this.callers.syncInFlight) {
+      yield* this.syncInFlight(positionBytes, countBytes);
+    }
     if (result !== -ERRNO.ENOSPC || isRetry) return result;
     return yield* this.retryAfterNoSpace(iocb, iter, positionBytes, countBytes);
+  }
+
+  /** generic_write_sync behind -EIOCBQUEUED: the data may still be on their way, and an error has nobody to go to. */
+  private *syncInFlight(positionBytes: number, countBytes: number): Task<void> {
+    const { inode, operations } = this;
+    if (operations.directIo.effects !== undefined) operations.directIo.effects.syncedInFlight++;
+    yield* operations.syncRange(inode, positionBytes, positionBytes + countBytes - 1, true);
   }
 
   private *retryAfterNoSpace(
@@ -375,7 +481,7 @@ export class GenericFile implements OpenFile {
 
   /** generic_file_direct_write and what follows it. */
   private *directWrite(iocb: Kiocb, iter: IovIter): Task<KernelReturn> {
-    const { inode, operations } = this;
+    const { inode } = this;
     const { mapping } = inode;
     const positionBytes = iocb.positionBytes;
     const countBytes = iter.remainingBytes;
@@ -396,7 +502,7 @@ export class GenericFile implements OpenFile {
       }
       if (error < 0) return error;
     }
-    const direct = operations.directIo(new FileDirectRequest(inode, iocb, iter, this));
+    const direct = this.ask(iocb, iter);
     const written = isTask(direct) ? yield* direct : direct;
     return yield* this.afterDirect(iocb, iter, positionBytes, countBytes, written);
   }
@@ -409,10 +515,10 @@ export class GenericFile implements OpenFile {
     countBytes: number,
     written: KernelReturn,
   ): Task<KernelReturn> {
-    const { inode, operations } = this;
+    const { inode } = this;
     if (written === -ERRNO.EIOCBQUEUED) return written;
     if (written < 0) {
-      yield* operations.writeFailed(inode, positionBytes + countBytes);
+      yield* this.writeFailed(positionBytes + countBytes);
       return written;
     }
     const { mapping } = inode;
@@ -425,7 +531,7 @@ export class GenericFile implements OpenFile {
       }
       this.directWritten(iocb, positionBytes, written);
     }
-    if (written === countBytes) return written;
+    if (written === countBytes || !this.callers.continueShortWrites) return written;
     setRemaining(iter, countBytes - written);
     this.countFallback(iocb.positionBytes, iter.remainingBytes);
     const rest = iocb.positionBytes;
@@ -496,4 +602,11 @@ export class GenericFile implements OpenFile {
     counters.fallbackBytes += lengthBytes;
     kernel.trace?.add(TRACE.fallback, 0, -1, fileOffsetBytes, lengthBytes);
   }
+}
+
+function* afterTask(
+  task: Task<KernelReturn>,
+  answer: (value: KernelReturn) => KernelReturn,
+): Task<KernelReturn> {
+  return answer(yield* task);
 }

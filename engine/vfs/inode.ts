@@ -10,6 +10,7 @@ export abstract class CoreInode implements Inode {
   sizeBytes = 0;
   abstract readonly mapping: PageCache;
   private directIoInFlight = 0;
+  private allocationReaders = 0;
   private readonly directIoDone: WaitQueue;
 
   constructor(
@@ -32,9 +33,21 @@ export abstract class CoreInode implements Inode {
     if (count === 0) this.kernel.scheduler.wakeAll(this.directIoDone);
   }
 
-  /** inode_dio_wait: the caller holds the lock, so that no new direct I/O starts. */
+  /** Readers of i_alloc_sem, which did that work before i_dio_count; falling to 0 wakes the same sleepers. */
+  get allocationReaderCount(): number {
+    return this.allocationReaders;
+  }
+  set allocationReaderCount(count: number) {
+    this.allocationReaders = count;
+    if (count === 0) this.kernel.scheduler.wakeAll(this.directIoDone);
+  }
+
+  /**
+   * inode_dio_wait, or before it i_alloc_sem for writing: the caller holds the lock, so that no new direct I/O starts. A revision that
+   * has neither is not waited for.
+   */
   *waitForDirectIo(): Task<void> {
-    while (this.directIoInFlight > 0) yield this.directIoDone;
+    while (this.directIoInFlight > 0 || this.allocationReaders > 0) yield this.directIoDone;
   }
 }
 
