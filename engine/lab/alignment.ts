@@ -59,7 +59,7 @@ export function judgeAlignment(question: AlignmentQuestion): AlignmentVerdict {
       blockFactorBits: Math.log2(largeUnit / smallUnit),
       text:
         `Passes in units of ${bytesText(smallUnit)}, the device's logical block: ` +
-        `${notMultiple(question, againstLarge)} of the file system's ${bytesText(largeUnit)} block.`,
+        `${notMultiple(question, againstLarge)} of the file system's ${String(largeUnit)}-byte block.`,
       offenders: againstLarge,
       nearest: nearestPlacements(question, largeUnit),
     };

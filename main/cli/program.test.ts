@@ -335,6 +335,7 @@ describe('the command line', () => {
       expect(out).toContain(' 1. Alignment\n');
       expect(out).toContain('at fs/direct-io.c:__blockdev_direct_IO');
       expect(out).toContain('passes:  offset 0, length 4096, memory 0');
+      expect(out).toContain('counters   2 get_block calls, 1 bio of 4 KiB, 0 B zeroed\n');
     });
     it('asks about the whole image without a path, and prints JSON', async () => {
       expect(await run('explain', 'a.img', ...words, '--revision', '3.1', '--json')).toBe(0);

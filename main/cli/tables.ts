@@ -74,6 +74,9 @@ export function factsText(facts: HostFacts): string {
   return `${lines.join('\n')}\n`;
 }
 
+const counted = (count: number, word: string): string =>
+  `${String(count)} ${word}${count === 1 ? '' : 's'}`;
+
 /** A request step by step: what was decided, by which values, where in the kernel. */
 export function explanationText(explanation: Explanation): string {
   const { steps, result, alignment, counters, revision } = explanation;
@@ -94,7 +97,7 @@ export function explanationText(explanation: Explanation): string {
     );
   }
   lines.push(
-    `counters   ${String(counters.getBlockCalls)} get_block calls, ${String(counters.bios)} bios of ${bytesText(counters.bioBytes)}, ${bytesText(counters.zeroedBytes)} zeroed`,
+    `counters   ${counted(counters.getBlockCalls, 'get_block call')}, ${counted(counters.bios, 'bio')} of ${bytesText(counters.bioBytes)}${counters.bios > 1 ? ' in all' : ''}, ${bytesText(counters.zeroedBytes)} zeroed`,
   );
   lines.push(`revision   ${revision}`);
   return `${lines.join('\n')}\n`;
