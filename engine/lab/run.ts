@@ -257,7 +257,8 @@ class Run {
       }
     }
     for (const { id, why } of choice?.refusals ?? []) notes.push(`${id} was refused: ${why}.`);
-    if (choice !== null && choice.depthGot < choice.depthAsked) {
+    // The executor's own words say it better where it has any.
+    if (choice !== null && choice.depthGot < choice.depthAsked && !choice.notes?.length) {
       notes.push(
         `The host's executor has ${String(choice.depthGot)} slots, ${String(choice.depthAsked)} were asked for.`,
       );
