@@ -86,6 +86,26 @@ describe('conformance', () => {
     expect(found.map((difference) => difference.field)).toEqual(['ret', 'request', 'mem']);
   });
 
+  it('takes a sector of 64 bits with or without its sign', () => {
+    const early: Scenario = {
+      alloc: [10, 0],
+      defer: 1,
+      reqs: [{ op: 'w', pos: 2048, iov: [[0, 2048]], wqerr: 'ENOMEM' }],
+    };
+    const got = runScenario('6.4', early, hash).trace;
+    const text = JSON.stringify(got);
+    expect(got.reqs[0]?.ret).toBe('ENOMEM');
+    expect(text).toContain('["bio","W",-1,2048,');
+    const check = (sector: string): boolean => {
+      const changed = JSON.parse(text.replace('"W",-1,', `"W",${sector},`)) as GoldenTrace;
+      const told: Vector = { rev: '6.4', scenario: early, trace: changed };
+      return conformVector(told, { detail: true }, hash).passed;
+    };
+    expect(check('18446744073709551615')).toBe(true);
+    expect(check('1')).toBe(false);
+    expect(check('-2')).toBe(false);
+  });
+
   it('shrinks to what tells two revisions apart', () => {
     const apart: Scenario = {
       ...scenario,
