@@ -2,7 +2,7 @@
 /** The list of revisions, how one resolves, and what adding one costs. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { runScenario } from '../../lab/conformance/index.ts';
+import { runScenario, type Scenario } from '../../lab/conformance/index.ts';
 import type { RevisionSpec } from '../revision.ts';
 import { DEFAULT_REVISION_ID, findRevision, REVISIONS } from './index.ts';
 import { resolveRevision } from './resolve.ts';
@@ -70,6 +70,28 @@ describe('the list of revisions', () => {
     const changed = runScenario(eager, scenario, lengthHash).trace;
     expect(base.reqs[0]?.ret).toBe(0);
     expect(changed.reqs[0]?.ret).toBe(4096);
+  });
+
+  it('keeps the result of a read far beyond the end of the file in as many bits as the kernel did', () => {
+    const gibibyte = 2 ** 30;
+    const far = 5 * gibibyte;
+    const scenario: Scenario = {
+      size: 4096,
+      extents: [[far / 4096, 1, 3]],
+      reqs: [
+        { op: 'r', pos: far, iov: [[0, 4096]], endio: 1 },
+        { op: 'r', pos: far, iov: [[0, 4096]], endio: 1, async: 1 },
+      ],
+    };
+    const run = (revision: string) => {
+      const { reqs } = runScenario(revision, scenario, lengthHash).trace;
+      return reqs.map(({ ret, ev }) => [ret, ev.find(([name]) => name === 'endio')?.at(4)]);
+    };
+    const whole = 4096 - far;
+    const inInt = 4096 - gibibyte;
+    expect(run('2.6.31')).toEqual([[inInt, undefined], [inInt, undefined]]); // prettier-ignore
+    expect(run('3.1')).toEqual([[whole, inInt], [whole, inInt]]); // prettier-ignore
+    expect(run('6.4')).toEqual([[0, undefined], [0, undefined]]); // prettier-ignore
   });
 
   it('is the only place that names a kernel version', () => {

@@ -61,6 +61,9 @@ function plainResult(dio: Dio, returned: KernelReturn, transferred: number): Ker
   return result;
 }
 
+/** The value as an `int` keeps it: 32 bits. It matters for reads that start more than 2 GiB beyond the end of the file. */
+const asInt = (value: KernelReturn): KernelReturn => value | 0;
+
 const driverWord = (dio: Dio): number => (typeof dio.driverData === 'number' ? dio.driverData : 0);
 
 /** dio_complete where the file system's end_io takes over: it completes the kiocb and drops i_dio_count. */
@@ -76,13 +79,18 @@ export function completeThroughFileSystem(
   if (endIo !== null && dio.result !== 0) {
     const { iocb, trace, driverData } = dio;
     const offsetBytes = iocb.positionBytes;
+    // end_io takes the result as an int and completes the kiocb with that; a submitter that waited gets the whole.
+    const returnedToFs = asInt(result);
+    const kept = isAsync ? returnedToFs : result;
     if (trace !== null) {
       const word = driverWord(dio);
-      trace.add(ROW_END_IO, dio.id, -1, offsetBytes, transferred, word, result, isAsync ? 1 : 0);
+      const asyncFlag = isAsync ? 1 : 0;
+      trace.add(ROW_END_IO, dio.id, -1, offsetBytes, transferred, word, returnedToFs, asyncFlag);
     }
-    const legacy = { returned: result, isAsync };
+    const legacy = { returned: returnedToFs, isAsync };
     const told = endIo(iocb, offsetBytes, transferred, driverData, legacy);
-    if (isTask(told)) return afterTold(dio, result, isAsync, told, leaveCounted);
+    if (isTask(told)) return afterTold(dio, kept, isAsync, told, leaveCounted);
+    return leaveCounted(dio, kept, isAsync);
   }
   return leaveCounted(dio, result, isAsync);
 }
@@ -125,7 +133,7 @@ function leaveWithAllocSem(dio: Dio, returned: KernelReturn, isAsync: boolean): 
     if (dio.trace !== null) dio.trace.add(ROW_ALLOC_SEM_UP, dio.id, -1);
     dio.inode.allocationReaderCount = (dio.inode.allocationReaderCount ?? 0) - 1;
   }
-  const result = plainResult(dio, returned, transferredBytes(dio, placeOf(dio, isAsync)));
+  const result = asInt(plainResult(dio, returned, transferredBytes(dio, placeOf(dio, isAsync))));
   if (isAsync) completeKiocb(dio, result);
   dio.pool.give(dio);
   return result;
