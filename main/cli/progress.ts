@@ -14,19 +14,25 @@ export function barText(fraction: number | null): string {
   return `[${'#'.repeat(filled)}${'.'.repeat(BAR_CELLS - filled)}] ${String(percent).padStart(3)} %`;
 }
 
-/** The line for one report, cut to the width of the terminal. */
+/** The line for one report: what matters most first, and whole parts only, so that no number is cut in two. */
 export function progressText(progress: RunProgress, columns: number): string {
-  const parts = [barText(progress.fraction), progress.phaseText];
+  const parts = [progress.phaseText];
   const { latest } = progress;
+  if (progress.remainingNs !== null && progress.phase === 'running') {
+    parts.push(`${durationText(progress.remainingNs)} left`);
+  }
   if (latest !== null) {
     parts.push(`${countText(latest.readIops + latest.writeIops)} IOPS`);
     parts.push(bandwidthText(latest.readBytesPerSecond + latest.writeBytesPerSecond));
     parts.push(`p99 ${durationText(latest.p99Ns)}`);
   }
-  if (progress.remainingNs !== null && progress.phase === 'running') {
-    parts.push(`${durationText(progress.remainingNs)} left`);
+  const width = Math.max(20, columns - 1);
+  let text = barText(progress.fraction).slice(0, width);
+  for (const part of parts) {
+    if (text.length + 2 + part.length > width) break;
+    text += `  ${part}`;
   }
-  return parts.join('  ').slice(0, Math.max(20, columns - 1));
+  return text;
 }
 
 /** Draws over its own line; silent where stderr is not a terminal. */

@@ -87,9 +87,12 @@ describe('the progress line', () => {
   });
   it('fits the terminal', () => {
     expect(progressText(PROGRESS, 200)).toBe(
-      '[############............]  50 %  running  41.3 k IOPS  160 MiB/s  p99 812 us  2.50 s left',
+      '[############............]  50 %  running  2.50 s left  41.3 k IOPS  160 MiB/s  p99 812 us',
     );
-    expect(progressText(PROGRESS, 40)).toHaveLength(39);
+    expect(progressText(PROGRESS, 80)).toBe(
+      '[############............]  50 %  running  2.50 s left  41.3 k IOPS  160 MiB/s',
+    );
+    expect(progressText(PROGRESS, 45)).toBe('[############............]  50 %  running');
   });
   it('draws on a terminal only', () => {
     const drawn: string[] = [];
