@@ -56,9 +56,10 @@ export interface DioSteps {
 export interface ChangeSign {
   /**
    * 'both': both have such a row there, and differ in `column` (or anywhere). 'only-here', 'only-there': only the trace with, or
-   * without, the change has it there. 'returned': the calls return other values. 'stop': the kernel with the change stopped.
+   * without, the change has it there. 'returned': the calls return other values. 'left': all rows agree, and references on the
+   * caller's pages are left. 'stop': the kernel with the change stopped.
    */
-  readonly at: 'both' | 'only-here' | 'only-there' | 'returned' | 'stop';
+  readonly at: 'both' | 'only-here' | 'only-there' | 'returned' | 'left' | 'stop';
   readonly row?: TraceKindId;
   readonly column?: string;
   readonly when?: SignConditions;

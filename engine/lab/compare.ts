@@ -34,6 +34,7 @@ export function compareRevisions(asked: CompareRequest, ports: LabPorts): Compar
       spec,
       rows,
       returned: returned === null ? [] : [returned],
+      leakedReferences,
       stopped: bug?.what ?? null,
     });
     runs.push({

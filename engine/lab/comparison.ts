@@ -36,7 +36,7 @@ export interface RevisionRun {
   readonly stopped: { readonly what: string; readonly why: string } | null;
 }
 
-/** Where two traces part: indices into `explanation.trace` of the first and the second; null where that one has ended. */
+/** Where two traces part: indices into `explanation.trace` of the first and the second; null where that one has ended; both null: the rows agree, but not the references that are left on the caller's pages. */
 export interface TraceDifference {
   readonly leftRow: number | null;
   readonly rightRow: number | null;

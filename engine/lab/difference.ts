@@ -30,6 +30,7 @@ export interface ComparedRun {
   readonly rows: readonly TraceRow[];
   /** What each call returned, in order; those that never came back are left out. */
   readonly returned: readonly KernelReturn[];
+  readonly leakedReferences: number;
   /** What the kernel stopped with; null: it did not. */
   readonly stopped: string | null;
 }
@@ -57,6 +58,7 @@ interface Parting {
   readonly returnOf: number | null;
   /** Signs on rows of the core fit: they are known to be equal in later passes. */
   readonly isCore: boolean;
+  readonly isLeak?: true;
 }
 
 /** The first difference of the right run from the left one; null: the same happened. */
@@ -66,7 +68,8 @@ export function firstDifference(left: ComparedRun, right: ComparedRun): TraceDif
     partInReturns(left, right) ??
     partInRows(left, right, detailView, false) ??
     partInRows(left, right, flagsView, true) ??
-    partInRows(left, right, waitView, false);
+    partInRows(left, right, waitView, false) ??
+    partInLeaks(left, right);
   if (parting === null) return null;
   return {
     leftRow: parting.leftRow?.index ?? null,
@@ -108,6 +111,12 @@ function partInReturns(left: ComparedRun, right: ComparedRun): Parting | null {
     return { leftRow: rowOf(left), rightRow: rowOf(right), returnOf: index, isCore: false };
   }
   return null;
+}
+
+/** Nothing that happened differs, but one of the runs left references behind. */
+function partInLeaks(left: ComparedRun, right: ComparedRun): Parting | null {
+  if (left.leakedReferences === right.leakedReferences) return null;
+  return { leftRow: null, rightRow: null, returnOf: null, isCore: false, isLeak: true };
 }
 
 interface Candidate {
@@ -168,8 +177,12 @@ function nameOf(
 
 function isAt(sign: ChangeSign, here: Side, there: Side, parting: Parting): boolean {
   const { returnOf, isCore } = parting;
-  if (sign.at === 'stop')
+  if (sign.at === 'stop') {
     return here.run.stopped !== null && here.row === null && returnOf === null;
+  }
+  if (sign.at === 'left') {
+    return parting.isLeak === true && here.run.leakedReferences > there.run.leakedReferences;
+  }
   if (sign.at === 'returned') return returnOf !== null;
   if (returnOf !== null || sign.row === undefined) return false;
   if (!isCore && KINDS.get(sign.row)?.level === 'core') return false;

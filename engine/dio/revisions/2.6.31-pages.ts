@@ -102,6 +102,7 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'A misaligned request leaks the pages that were pinned for it.',
       reason: 'They are pinned before the alignment is checked, and nobody lets them go.',
       effect: 'detail',
+      shows: [{ at: 'left' }],
     },
     {
       what: 'Some requests stop the kernel where its own books no longer agree.',

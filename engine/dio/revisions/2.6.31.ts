@@ -29,7 +29,7 @@ export const revision2_6_31: RevisionSpec = {
       reason: 'They became flags when i_alloc_sem went.',
       effect: 'core',
       shows: [
-        { at: 'both', row: 'map', column: 'create' },
+        { at: 'both', row: 'map', column: 'create', when: { op: 'write' } },
         { at: 'returned', when: { op: 'write', returnedHere: 'EIO' } },
         { at: 'only-there', row: 'bio-submit', when: { op: 'write', after: 'hole' } },
       ],

@@ -150,6 +150,7 @@ export const revision3_1: RevisionSpec = {
       what: 'Pages pinned for a segment leak where a read of several ends in a hole at the end of the file.',
       reason: 'The next segment starts with an empty queue without letting them go.',
       effect: 'detail',
+      shows: [{ at: 'left' }],
     },
     {
       what: 'Bios of a write are marked synchronous, but not idle, and NOWAIT is not passed to them.',

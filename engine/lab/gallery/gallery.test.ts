@@ -6,6 +6,8 @@ import { findRevision } from '../../dio/index.ts';
 import { EXHIBITS, findExhibit, runExhibit } from './index.ts';
 import { runExhibitOn } from './run.ts';
 
+const STOPPED = 'The kernel stopped here';
+
 describe('the bug gallery', () => {
   it('lists each exhibit once, in a file named after it', () => {
     const ids = EXHIBITS.map(({ info }) => info.id);
@@ -32,11 +34,11 @@ describe('the bug gallery', () => {
           old: true,
           fixed: false,
         });
-        expect(findRevision(info.fixedRevision).releasedOn.localeCompare('')).toBe(1);
+        expect(findRevision(info.oldRevision)).not.toBe(findRevision(info.fixedRevision));
       });
 
       it('asks, says what is set up, and answers from the runs', () => {
-        const { observed, answer, comparison } = runExhibit(id);
+        const { observed, answer, content, comparison } = runExhibit(id);
         expect(info.question).toMatch(/\?$/);
         for (const sentence of [...info.setting, ...answer, ...observed]) {
           expect(sentence).toMatch(/^[A-Z0-9].*[.]$/);
@@ -46,7 +48,21 @@ describe('the bug gallery', () => {
           info.oldRevision,
           info.fixedRevision,
         ]);
-        expect(comparison.differences[1]).not.toBeNull();
+        // What differs first is named by the revisions' own list.
+        expect(comparison.differences[0]).toBeNull();
+        expect(comparison.differences[1]?.change).toBeTruthy();
+        for (const { runs } of content) {
+          expect(runs[0]?.offsetBytes).toBe(0);
+          for (const [at, next] of runs.slice(1).entries()) {
+            expect(next.offsetBytes).toBe(
+              (runs[at]?.offsetBytes ?? 0) + (runs[at]?.lengthBytes ?? 0),
+            );
+          }
+        }
+        for (const { explanation, stopped } of comparison.runs) {
+          expect(explanation.steps.length).toBeGreaterThan(0);
+          expect(stopped === null).toBe(explanation.steps.at(-1)?.title !== STOPPED);
+        }
       });
     },
   );

@@ -40,10 +40,11 @@ export function runOne(exhibit: Exhibit): ExhibitRun {
     ExhibitEnd,
     ExhibitEnd,
   ];
-  const [left, right] = ends.map(({ revision, rows, run }) => ({
+  const [left, right] = ends.map(({ revision, rows, run, summary }) => ({
     spec: findRevision(revision),
     rows,
     returned: run.returned,
+    leakedReferences: summary.leakedReferences,
     stopped: run.stopped?.what ?? null,
   })) as [Compared, Compared];
   return {

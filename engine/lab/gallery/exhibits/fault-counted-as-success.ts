@@ -21,7 +21,7 @@ export const faultCountedAsSuccess: Exhibit = {
     size: 65536,
     extents: [[0, 16, 8]],
     bad: [[2, 1]],
-    reqs: [{ op: 'w', pos: 0, iov: [[0, LENGTH_BYTES]] }],
+    reqs: [{ op: 'w', pos: 0, iov: [[0, LENGTH_BYTES]], own: 1 }],
   },
   isHit: (end) =>
     returnedBy(end) === LENGTH_BYTES && bytesOf(diskRuns(end, LENGTH_BYTES), 'zeros') > 0,

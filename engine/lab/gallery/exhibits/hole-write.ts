@@ -28,7 +28,7 @@ export const holeWrite: Exhibit = {
     size: 0,
     extents: [],
     nocreate: 1,
-    reqs: [{ op: 'w', pos: 0, iov: [[0, LENGTH_BYTES]] }],
+    reqs: [{ op: 'w', pos: 0, iov: [[0, LENGTH_BYTES]], locking: 1 }],
   },
   isHit: (end) =>
     returnedBy(end) === LENGTH_BYTES &&
