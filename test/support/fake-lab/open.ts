@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * A scripted lab inside the page. What it does is chosen in the address: ?fake=first (nothing was ever run), million (a million
- * requests), lost (the connection comes and goes), refused (the host refuses what it is asked), slow (answers never come).
+ * requests), engine (explanations come from the engine itself, in the page), lost (the connection comes and goes), refused (the host
+ * refuses what it is asked), slow (answers never come), waiting (only explanations, comparisons and exhibits never come).
  */
 import { HostError } from '../../../engine/base/index.ts';
 import { encodeRequestColumns } from '../../../main/contract/bulk.ts';
@@ -19,6 +20,7 @@ import type {
   LabClient,
 } from '../../../renderer/connection/connection.ts';
 import { catalogue, checkOf, experiment, explanationOf, hostFacts, image, images } from './data.ts';
+import { compareInPage, exhibitList, exhibitRun, explainInPage, revisionList } from './engine.ts';
 import { makeRandom, makeResult, pointAt, requestColumns } from './numbers.ts';
 
 const mode = new URLSearchParams(location.search).get('fake') ?? 'plain';
@@ -41,6 +43,11 @@ const refusal = () =>
 async function gate(): Promise<void> {
   if (mode === 'slow') await new Promise(() => undefined);
   if (mode === 'refused') throw refusal();
+}
+/** In front of what the engine is asked. */
+async function gateAnswer(): Promise<void> {
+  await gate();
+  if (mode === 'waiting') await new Promise(() => undefined);
 }
 function entryOf(id: string, asked: Experiment, state: RunState, startedAtUnixMs: number): RunListEntry {
   const result = results.get(id);
@@ -141,7 +148,7 @@ async function* watchRun(id: string): AsyncGenerator<RunEvent> {
 const client = {
   host: {
     facts: async () => { await gate(); return hostFacts; },
-    catalogue: async () => { if (mode === 'slow') await gate(); return catalogue; },
+    catalogue: async () => { if (mode === 'slow') await gate(); return { ...catalogue, revisions: revisionList() }; },
   },
   images: {
     list: async () => { await gate(); return images; },
@@ -177,10 +184,16 @@ const client = {
         ? `[global]\nioengine=io_uring\niodepth=32\ndirect=1\nbs=4k\n\n[${asked.jobs[0]?.name ?? ''}]\nfilename=/data.bin\nsize=512m\nrw=randread\nruntime=5\ntime_based=1\n`
         : `name: ${asked.name}\ntarget:\n  device: image-file\n  path: first-light.img\n  fileSystem: ext2\n  file: /data.bin\njobs:\n  - name: job\n    rw: randread\n    bs: 4k\n    ioengine: io_uring\n    iodepth: 32\n    runtime: 5s\nrevision: "6.4"\n`,
     }),
+    compare: async (asked: Parameters<typeof compareInPage>[0]) => { await gateAnswer(); return compareInPage(asked); },
     explain: async (asked: { offsetBytes: number; lengthBytes: number; memoryOffsetBytes: number; op: string; revision: string }) => {
-      await gate();
+      await gateAnswer();
+      if (mode === 'engine') return explainInPage(asked as Parameters<typeof explainInPage>[0]);
       return explanationOf(asked.offsetBytes, asked.lengthBytes, asked.memoryOffsetBytes, asked.op, asked.revision);
     },
+  },
+  gallery: {
+    list: async () => { await gateAnswer(); return exhibitList(); },
+    run: async ({ id }: { id: string }) => { await gateAnswer(); return exhibitRun(id); },
   },
   runs: {
     start: async (asked: Experiment) => {
