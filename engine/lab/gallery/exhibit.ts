@@ -7,6 +7,7 @@
  * printed, shrunk and given to `conform`.
  */
 import { PAGE_BYTES, SECTOR_BYTES, type TraceRow } from '../../base/index.ts';
+import { numberText } from '../words.ts';
 import type { ExhibitInfo, ExhibitRun, RevisionSummary } from '../comparison.ts';
 import type { GoldenTrace, Scenario, ScenarioRun } from '../conformance/index.ts';
 
@@ -54,7 +55,7 @@ export function valueWords(value: number | string): string {
   return value < 0 ? `the number ${String(value)}` : bytesWords(value);
 }
 export const bytesWords = (bytes: number): string =>
-  `${bytes.toLocaleString('en-US')} ${bytes === 1 ? 'byte' : 'bytes'}`;
+  `${numberText(bytes)} ${bytes === 1 ? 'byte' : 'bytes'}`;
 export const countWords = (count: number, noun: string): string =>
   `${count === 0 ? 'no' : String(count)} ${noun}${count === 1 ? '' : 's'}`;
 

@@ -10,7 +10,7 @@ export const cachedPagesRace: Exhibit = {
       'Pages of a file are in the cache. An asynchronous direct write goes past them to the disk. Who tells the cache?',
     setting: [
       'A file of 16 KiB of which three pages are cached.',
-      'An asynchronous direct write of 8 KiB at offset 4,096. The disk takes its time.',
+      'An asynchronous direct write of 8 KiB at offset 4096. The disk takes its time.',
     ],
     oldRevision: '3.1',
     fixedRevision: '6.4',

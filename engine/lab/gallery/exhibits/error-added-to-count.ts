@@ -29,7 +29,7 @@ export const errorAddedToCount: Exhibit = {
   observe: (end) =>
     `One bio of ${String(end.summary.bios)} has failed, and the call returns ${valueWords(returnedBy(end))}.`,
   answer: [
-    'The failed bio stores minus 5, which is EIO, in the result. Then the bytes of the walk are added to it: 12,288 less 5.',
+    'The failed bio stores minus 5, which is EIO, in the result. Then the bytes of the walk are added to it: 12 KiB less 5.',
     'The caller takes that for a short read that went well. Later revisions keep the error in a place of its own, and it wins.',
   ],
 };

@@ -8,7 +8,7 @@ export const misalignedPinsLeak: Exhibit = {
     title: 'Refused, and kept',
     question: 'A request is refused because its offset is not aligned. Is it gone without a trace?',
     setting: [
-      'A file of 16 KiB on a device with blocks of 4,096 bytes.',
+      'A file of 16 KiB on a device with blocks of 4096 bytes.',
       'A read of 512 bytes at offset 512, and one of 4 KiB into a buffer at byte 512 of a page.',
     ],
     oldRevision: '2.6.31-pages',

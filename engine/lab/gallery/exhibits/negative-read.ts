@@ -9,7 +9,7 @@ export const negativeRead: Exhibit = {
     question: 'What does a read from beyond the end of the file return?',
     setting: [
       'A file of 4 KiB that has four blocks on the disk.',
-      'A read of 4 KiB at offset 8,192.',
+      'A read of 4 KiB at offset 8192.',
     ],
     oldRevision: '3.1',
     fixedRevision: '6.4',

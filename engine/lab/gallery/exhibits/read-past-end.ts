@@ -28,8 +28,8 @@ export const readPastEnd: Exhibit = {
   info: {
     id: 'read-past-end',
     title: 'Reading past the end',
-    question: 'A file of 6,000 bytes has two blocks of 4 KiB. What does a read of 8 KiB return?',
-    setting: ['A file of 6,000 bytes, both blocks mapped.', 'A read of 8 KiB at offset 0.'],
+    question: 'A file of 6000 bytes has two blocks of 4 KiB. What does a read of 8 KiB return?',
+    setting: ['A file of 6000 bytes, both blocks mapped.', 'A read of 8 KiB at offset 0.'],
     oldRevision: '2.5.47',
     fixedRevision: '2.6.20',
   },
