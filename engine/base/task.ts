@@ -155,14 +155,18 @@ export class Scheduler {
       // Take the whole list: tasks woken meanwhile go behind it, as they would in one queue.
       const batch = this.runnable;
       this.runnable = [];
-      for (let index = 0; index < batch.length; index++) {
-        if (stepsMax !== 0 && steps >= stepsMax) {
-          this.runnable = batch.slice(index).concat(this.runnable);
-          return steps;
+      let index = 0;
+      try {
+        while (index < batch.length && (stepsMax === 0 || steps < stepsMax)) {
+          const next = batch[index++] as RunningTask;
+          this.resume(next);
+          steps++;
         }
-        this.resume(batch[index] as RunningTask);
-        steps++;
+      } finally {
+        // A task that throws takes none of the others with it: they run where somebody goes on with the run.
+        if (index < batch.length) this.runnable = batch.slice(index).concat(this.runnable);
       }
+      if (stepsMax !== 0 && steps >= stepsMax) return steps;
     }
     return steps;
   }

@@ -251,6 +251,7 @@ export class DioPool {
     answeredTwice: 0,
     unheldUnlocks: 0,
     syncedInFlight: 0,
+    misplacedBuffers: 0,
   };
 
   constructor(readonly revision: Revision) {}

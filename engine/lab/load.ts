@@ -20,6 +20,7 @@ import {
   errnoName,
   isTask,
   nanoseconds,
+  PAGE_BYTES,
   TRACE,
   type KernelReturn,
   type Task,
@@ -34,6 +35,11 @@ import type { JobResult } from './result.ts';
 
 /** Requests that one clone submits before the others and the completions get their turn. */
 const BURST_MAX = 64;
+
+/** Below it a return is no errno (MAX_ERRNO). */
+const ERRNO_MAX = 4095;
+/** What such a return is counted as. */
+export const NEGATIVE_COUNT = 'a negative count';
 
 const PHASE = { free: 0, submitting: 1, inFlight: 2 } as const;
 
@@ -71,7 +77,9 @@ export class JobRecord {
     lengthBytes: number,
     error: number,
   ): void {
-    const errno = errnoName(error) ?? `errno ${String(Math.abs(error))}`;
+    // A value below every errno is a count that came out negative, which a program would take for an error without a name.
+    const known = errnoName(error) ?? `errno ${String(-error)}`;
+    const errno = error < -ERRNO_MAX ? NEGATIVE_COUNT : known;
     this.errors[errno] = (this.errors[errno] ?? 0) + 1;
     if (op !== 'fsync') this.firstError ??= { op, fileOffsetBytes, lengthBytes, errno };
   }
@@ -100,6 +108,19 @@ export interface LoadContext {
   inFlight: number;
   doneIos: number;
   doneBytes: number;
+  /** The request whose submission threw first: where the modelled kernel stopped. */
+  stoppedAt: StoppedRequest | null;
+}
+
+/** A request that stopped the run, for words about it. */
+export interface StoppedRequest {
+  readonly jobName: string;
+  readonly isWrite: boolean;
+  readonly isAsync: boolean;
+  readonly fileOffsetBytes: number;
+  readonly lengthBytes: number;
+  /** Into its first page. */
+  readonly memoryOffsetBytes: number;
 }
 
 /** One request in flight, used again and again. */
@@ -122,6 +143,7 @@ class LoadSlot implements Kiocb {
   readonly readIter: IovIter;
   readonly writeIter: IovIter;
   readonly onTaskEnd: (result: KernelReturn) => void;
+  readonly onTaskFailed: (error: unknown) => void;
 
   constructor(
     readonly clone: JobClone,
@@ -140,6 +162,9 @@ class LoadSlot implements Kiocb {
     this.writeIter = new IovIter(memory, 'write', 'user', [this.segment]);
     this.onTaskEnd = (result): void => {
       clone.submitAwoke(this, result);
+    };
+    this.onTaskFailed = (error): void => {
+      throw clone.stoppedAt(this, error);
     };
   }
 }
@@ -263,22 +288,40 @@ export class JobClone {
     slot.startNs = startNs;
     if (this.isAsync) this.record.submit.submits++;
     let returned;
-    if (request.isWrite) {
-      if (job.fsyncEvery > 0) this.writesSinceSync++;
-      slot.writeIter.rewind();
-      returned = context.file.write(slot, slot.writeIter);
-    } else {
-      slot.readIter.rewind();
-      returned = context.file.read(slot, slot.readIter);
+    try {
+      if (request.isWrite) {
+        if (job.fsyncEvery > 0) this.writesSinceSync++;
+        slot.writeIter.rewind();
+        returned = context.file.write(slot, slot.writeIter);
+      } else {
+        slot.readIter.rewind();
+        returned = context.file.read(slot, slot.readIter);
+      }
+    } catch (error) {
+      throw this.stoppedAt(slot, error);
     }
     const nowNs = context.kernel.clock.nowNs();
     if (isTask(returned)) {
       if (this.isAsync) this.sleepingSubmits++;
-      context.kernel.scheduler.spawn('submit', returned, slot.onTaskEnd);
+      context.kernel.scheduler.spawn('submit', returned, slot.onTaskEnd, slot.onTaskFailed);
     } else {
       this.submitReturned(slot, returned, nowNs);
     }
     return nowNs;
+  }
+
+  /** Remembers which request threw; the error goes on. Its slot is never free again: bios may use the buffer. */
+  stoppedAt(slot: LoadSlot, error: unknown): unknown {
+    const { isWrite, fileOffsetBytes, lengthBytes } = slot.request;
+    this.context.stoppedAt ??= {
+      jobName: this.job.name,
+      isWrite,
+      isAsync: this.isAsync,
+      fileOffsetBytes,
+      lengthBytes,
+      memoryOffsetBytes: slot.segment.addressBytes % PAGE_BYTES,
+    };
+    return error;
   }
 
   /** The task of a submission that slept has its value. */

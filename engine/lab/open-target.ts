@@ -30,7 +30,13 @@ import { findRevision, openDirectIo } from '../dio/index.ts';
 import type { ExecutorId } from '../executor/contract.ts';
 import { FILE_SYSTEMS } from '../filesystems/index.ts';
 import { Memory } from '../memory/index.ts';
-import type { FileSystemModule, Inode, MountedFileSystem, OpenFile } from '../vfs/index.ts';
+import type {
+  DirectIoEffects,
+  FileSystemModule,
+  Inode,
+  MountedFileSystem,
+  OpenFile,
+} from '../vfs/index.ts';
 import type { LabPorts } from './door.ts';
 import type { Target } from './experiment.ts';
 import { withHostFault } from './host-fault.ts';
@@ -67,6 +73,8 @@ export interface TargetOptions {
   readonly direct: boolean;
   /** The load changes data. */
   readonly writes: boolean;
+  /** Reads and writes follow the rules of the kernel around the revision; absent: they show what its direct I/O alone answers. */
+  readonly withCallers?: boolean;
   /** Puts another device over the one that was opened: explain keeps writes out of the image with it. */
   readonly wrapDevice?: (device: BlockDevice, memory: Memory) => BlockDevice;
 }
@@ -80,6 +88,8 @@ export interface OpenTarget {
   readonly virtualTime: boolean;
   readonly fileSystem: MountedFileSystem;
   readonly file: OpenFile;
+  /** Counts on, from the layout to the end. */
+  readonly directIoEffects: DirectIoEffects;
   readonly notes: readonly string[];
   /** Unmounts (the file system is marked clean) and closes the device. */
   close(): void;
@@ -207,7 +217,8 @@ class Opening {
     if (this.options.writes) this.assertConsent('the load writes');
     const module = this.chooseFileSystem();
     this.control.onPhase(`Mounting ${module.title}`, null);
-    const { directIo } = openDirectIo(findRevision(this.options.revision));
+    const spec = findRevision(this.options.revision);
+    const { directIo, pool } = openDirectIo(spec, this.options.withCallers === true);
     const fileSystem = this.run('mount', module.mount(kernel, device, directIo));
     const file = this.openFileOrUnmount(fileSystem);
     const sizeAtOpen = file.inode.sizeBytes;
@@ -223,6 +234,7 @@ class Opening {
       virtualTime,
       fileSystem,
       file,
+      directIoEffects: pool.effects,
       notes: this.notes,
       close: () => {
         try {

@@ -2,7 +2,7 @@
 /** What a run gives: numbers with their units, and the evidence behind each claim. Plain data that crosses processes. */
 import type { HostErrorData } from '../base/index.ts';
 import type { ExecutorChoice } from '../executor/contract.ts';
-import type { IoCounters } from '../vfs/contract.ts';
+import type { DirectIoEffects, IoCounters } from '../vfs/contract.ts';
 import type { Experiment } from './experiment.ts';
 
 /** A distribution of latencies. `bins` are [upper edge in ns, count] in order, exact to three digits. */
@@ -109,6 +109,16 @@ export interface DeviceCounters {
   readonly splits: number;
 }
 
+/** Evidence of how a revision behaved, and of what it left behind. */
+export interface RevisionEffects extends Readonly<DirectIoEffects> {
+  /** References on pages of the load's buffers that nobody dropped. */
+  readonly leakedReferences: number;
+  /** By so much the zero page's reference count is off. */
+  readonly zeroPageReferences: number;
+  /** From the end of the file to the end of the farthest write behind which nobody moved it; cut off at the end of the run. */
+  readonly lostBytes: number;
+}
+
 /** Request rows as columns (bounded; `sampledEvery` > 1 where they had to be thinned). */
 export interface RequestColumns {
   readonly rowCount: number;
@@ -131,6 +141,8 @@ export interface RunResult {
   readonly elapsedNs: number;
   readonly jobs: readonly JobResult[];
   readonly counters: IoCounters;
+  /** What the chosen revision of direct I/O did to the run; absent in results that did not count it. */
+  readonly revisionEffects?: RevisionEffects;
   readonly device: DeviceCounters;
   readonly series: readonly SeriesPoint[];
   readonly host: HostEvidence;

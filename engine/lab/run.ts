@@ -19,6 +19,7 @@ import {
   PAGE_BYTES,
   type HostErrorData,
 } from '../base/index.ts';
+import { ZERO_PAGE } from '../memory/index.ts';
 import { intervalForNs, RequestRows, TimeSeries } from '../metrics/index.ts';
 import type { IoCounters } from '../vfs/index.ts';
 import { RequestStream, writesData } from '../workload/index.ts';
@@ -32,10 +33,11 @@ import {
 } from './check.ts';
 import type { LabPorts, RunControl, RunOutcome } from './door.ts';
 import type { Experiment, Job } from './experiment.ts';
+import { endTheRest, kernelBugFailure } from './kernel-bug.ts';
 import { JobClone, JobRecord, type LoadContext } from './load.ts';
 import { openTarget, RunCancelled, type OpenTarget, type PrepareControl } from './open-target.ts';
 import { ProgressReporter } from './progress.ts';
-import type { DeviceCounters, HostEvidence, RunResult } from './result.ts';
+import type { DeviceCounters, HostEvidence, RevisionEffects, RunResult } from './result.ts';
 import {
   countersSince,
   deviceCountersSince,
@@ -44,7 +46,9 @@ import {
   sectorFinder,
   type CpuTimes,
 } from './run-result.ts';
-import { verdictOf } from './verdict.ts';
+import { revisionClaims } from './revision-effects.ts';
+import { REVISION_CLAIMS_MAX, verdictOf } from './verdict.ts';
+import { countText } from './words.ts';
 
 /** A device that ends nothing for so long while requests are in flight has failed (the kernel's own time-out is 30 s, tried again). */
 const STALL_NS = 120e9;
@@ -69,6 +73,9 @@ export function runExperiment(
     const target = openForRun(experiment, ports, prepareControl(ports, control, progress));
     return new Run(experiment, ports, control, target, progress, startedAtUnixMs).go();
   } catch (error) {
+    if (error instanceof KernelBug) {
+      throw new HostError(kernelBugFailure(error, null, experiment.revision));
+    }
     if (!(error instanceof RunCancelled)) throw error;
     return cancelledOutcome(experiment, startedAtUnixMs, ports.clock.nowNs() - startNs);
   }
@@ -104,6 +111,7 @@ function openForRun(experiment: Experiment, ports: LabPorts, control: PrepareCon
       submitBatch: job.submitBatch,
       direct: job.direct,
       writes: experimentWrites(experiment),
+      withCallers: true,
     },
     ports,
     control,
@@ -120,6 +128,7 @@ class Run {
   private state: RunResult['state'] = 'finished';
   private failure: HostErrorData | null = null;
   private isStalled = false;
+  private lostBytes = 0;
   private turns = 0;
   private lastDoneIos = -1;
   private lastDoneNs = 0;
@@ -147,6 +156,7 @@ class Run {
       inFlight: 0,
       doneIos: 0,
       doneBytes: 0,
+      stoppedAt: null,
     };
   }
 
@@ -278,6 +288,7 @@ class Run {
       if (!this.isStalled) this.endSyncs();
     } catch (error) {
       this.failed(error);
+      if (error instanceof KernelBug) this.endAfterBug();
     }
     this.elapsedNs = target.clock.nowNs() - context.startNs;
     this.series.finish(this.elapsedNs, context.inFlight);
@@ -288,7 +299,8 @@ class Run {
     this.state = 'failed';
     if (error instanceof HostError) this.failure = error.toJSON();
     else if (error instanceof KernelBug) {
-      this.failure = { code: 'kernel.bug', message: error.message, where: error.what, exitCode: 1 };
+      const { context, experiment } = this;
+      this.failure = kernelBugFailure(error, context.stoppedAt, experiment.revision);
     } else if (error instanceof InvariantError) {
       this.failure = {
         code: 'engine.invariant',
@@ -297,6 +309,20 @@ class Run {
         exitCode: 1,
       };
     } else throw error;
+  }
+
+  /** The modelled kernel stopped: nothing more is submitted, what is in flight ends. */
+  private endAfterBug(): void {
+    const { clock } = this.ports;
+    for (const clone of this.clones) clone.stop();
+    const startNs = clock.nowNs();
+    const { kernel, file } = this.target;
+    const isGivenUp = (): boolean => clock.nowNs() - startNs > STALL_NS;
+    this.isStalled = !endTheRest(kernel, file.inode, isGivenUp);
+    const left = this.context.inFlight;
+    if (left > 0) {
+      this.notes.push(`The kernel stopped in ${countText(left, 'request')}, which never ended.`);
+    }
   }
 
   /** Submits what there is room for, until everything sleeps or is in flight. True: the load is over. */
@@ -373,12 +399,14 @@ class Run {
     const { target } = this;
     let toSector = (offset: number): number => Math.floor(offset / 512);
     if (this.isStalled) return toSector;
-    if (this.failure !== null) {
+    const isBug = this.failure?.code === 'kernel.bug';
+    if (this.failure !== null && !(isBug && this.mayUnmountAfterBug())) {
       target.abandon();
       return toSector;
     }
     this.progress.finishing('Unmounting');
     try {
+      this.cutToSize(isBug);
       if (this.rows.rowCount > 0) {
         const extents = target.kernel.runTask('extents', target.file.extents());
         if (extents.ok) toSector = sectorFinder(extents.value, target.fileSystem.blockSizeBytes);
@@ -386,10 +414,53 @@ class Run {
       const told = target.notes.length;
       target.close();
       this.notes.push(...target.notes.slice(told));
+      if (isBug) this.notes.push('The file system was unmounted in order all the same.');
     } catch (error) {
-      this.failed(error);
+      // The reason why the run ended stays the kernel's stop.
+      if (isBug) this.noteLeftAsItIs(error);
+      else this.failed(error);
     }
     return toSector;
+  }
+
+  private mayUnmountAfterBug(): boolean {
+    if (this.target.kernel.scheduler.liveCount === 0) return true;
+    this.noteLeftAsItIs(null);
+    return false;
+  }
+
+  private noteLeftAsItIs(error: unknown): void {
+    const why = error instanceof Error ? ` (${error.message})` : '';
+    this.notes.push(
+      `The file system could not be unmounted${why}: it keeps its mark of being in use, and e2fsck has to look at it.`,
+    );
+  }
+
+  /** Blocks beyond the end of the file that the revision left there: no file may own them when the image is closed. */
+  private cutToSize(isBug: boolean): void {
+    const { kernel, file, directIoEffects } = this.target;
+    if (!isBug && directIoEffects.extendingInFlight === 0) return;
+    const cut = file.cutToSize?.();
+    if (cut !== undefined) this.lostBytes = kernel.runTask('cut to size', cut);
+  }
+
+  /** What the revision did, and the references that it left on buffers and on the zero page. */
+  private revisionEffects(): RevisionEffects {
+    const { kernel, directIoEffects } = this.target;
+    const { references } = kernel.memory;
+    let leaked = 0;
+    for (const { job, slots } of this.clones) {
+      for (const { segment } of slots) {
+        const first = Math.floor(segment.addressBytes / PAGE_BYTES);
+        for (let page = 0; page < slotPages(job); page++) leaked += references[first + page] ?? 0;
+      }
+    }
+    return {
+      ...directIoEffects,
+      leakedReferences: leaked,
+      zeroPageReferences: references[ZERO_PAGE] ?? 0,
+      lostBytes: this.lostBytes,
+    };
   }
 
   private outcome(
@@ -408,6 +479,7 @@ class Run {
       elapsedNs: this.elapsedNs,
       jobs: jobResults(experiment, this.records, target.openDevice.executorChoice, cpu),
       counters,
+      revisionEffects: this.revisionEffects(),
       device,
       series: this.series.points,
       host,
@@ -419,6 +491,7 @@ class Run {
       notes: this.notes,
       failure: this.failure,
     };
+    for (const { text } of revisionClaims(result).slice(REVISION_CLAIMS_MAX)) this.notes.push(text);
     const verdict = verdictOf(result, {
       fsBlockBytes: 2 ** target.file.inode.blockBits,
       logicalBlockBytes: target.device.limits.logicalBlockBytes,

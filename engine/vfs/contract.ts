@@ -201,6 +201,8 @@ export interface DirectIoEffects {
   unheldUnlocks: number;
   /** O_DSYNC writes synced while their data were in flight. */
   syncedInFlight: number;
+  /** Requests whose first bytes came from, or went to, another place in memory than the one asked for. */
+  misplacedBuffers: number;
 }
 
 /** Counters of one run, for the result and the verdict. */

@@ -98,6 +98,7 @@ function enterSegment(
   const blockBytes = 1 << dio.blockBits;
   dio.firstPageFrom = offsetBytes - (offsetBytes % blockBytes);
   dio.firstPageSkewBytes = offsetBytes - (dio.firstPageFrom === 0 ? 0 : blockBytes);
+  if (dio.firstPageSkewBytes !== 0) pool.effects.misplacedBuffers++;
   return lockByType(dio, fileOffsetBytes);
 }
 
