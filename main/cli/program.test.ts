@@ -61,6 +61,59 @@ const EXPLANATION: Explanation = {
   revision: '6.4',
 };
 
+const mapRow = (askedBlocks: number) => ({
+  index: 0,
+  kind: 'map',
+  atNs: 0,
+  dioId: 1,
+  bioId: null,
+  values: [0, askedBlocks, 0, 1, 8, askedBlocks],
+});
+const SUMMARY = {
+  returned: 4096,
+  completedWith: null,
+  getBlockCalls: 1,
+  bios: 1,
+  bytesPerBio: 4096,
+  zeroedBytes: 512,
+  zeroed: { onDiskBytes: 512, inMemoryBytes: 0 },
+  locks: ['inode lock'],
+  waits: 2,
+  leakedReferences: 0,
+};
+const COMPARISON = {
+  runs: [
+    {
+      revision: '6.4',
+      explanation: { ...EXPLANATION, trace: [mapRow(1)] },
+      summary: SUMMARY,
+      stopped: null,
+    },
+    {
+      revision: '3.1',
+      explanation: { ...EXPLANATION, trace: [mapRow(2)] },
+      summary: { ...SUMMARY, returned: 'BUG: somewhere' },
+      stopped: { what: 'BUG: somewhere', why: 'for a reason' },
+    },
+  ],
+  differences: [
+    null,
+    {
+      leftRow: 0,
+      rightRow: 0,
+      change: { revision: '3.1', what: 'Each segment is mapped.', reason: 'It was so.' },
+    },
+  ],
+};
+const EXHIBIT = {
+  id: 'an-exhibit',
+  title: 'A defect',
+  question: 'Does it show?',
+  setting: ['A file.'],
+  oldRevision: '6.4',
+  fixedRevision: '3.1',
+};
+
 describe('the command line', () => {
   let folder: string;
   let calls: Call[];
@@ -153,7 +206,20 @@ describe('the command line', () => {
   describe('usage', () => {
     it('lists every command in its help, and asks nothing of the services', async () => {
       expect(await run('--help')).toBe(0);
-      const names = ['run', 'mkfs', 'ls', 'cat', 'put', 'get', 'map', 'explain', 'serve', 'doctor'];
+      const names = [
+        'run',
+        'mkfs',
+        'ls',
+        'cat',
+        'put',
+        'get',
+        'map',
+        'explain',
+        'compare',
+        'gallery',
+        'serve',
+        'doctor',
+      ];
       for (const name of [...names, 'conform', 'bench']) {
         expect(out).toMatch(new RegExp(`^  ${name} `, 'm'));
       }
@@ -302,6 +368,73 @@ describe('the command line', () => {
       abort.abort();
       await expect(run('cat', 'a.img', '/f')).rejects.toThrow(/abort/i);
       expect(out).toBe('');
+    });
+  });
+
+  describe('compare', () => {
+    const words = ['compare', 'a.img', '/f', '--op', 'read', '--offset', '0', '--length', '4k'];
+    beforeEach(() => {
+      answers['experiments.compare'] = COMPARISON;
+    });
+    it('asks for all revisions, or for those named, in that order', async () => {
+      expect(await run(...words)).toBe(0);
+      expect(calls.at(-1)).toMatchObject({
+        name: 'experiments.compare',
+        input: {
+          revisions: ['6.5-merge', '6.4', '3.1'],
+          request: { op: 'read', lengthBytes: 4096 },
+        },
+      });
+      await run(...words, '--revisions', '3.1, 6.4');
+      expect(calls.at(-1)?.input).toMatchObject({ revisions: ['3.1', '6.4'] });
+    });
+    it('prints a table, the change that makes the difference, and both traces there', async () => {
+      await run(...words);
+      const lines = out.split('\n');
+      expect(lines[0]).toMatch(/^revision +returned +completed +get_block +bios +bytes\/bio/);
+      expect(lines[1]).toMatch(/^6\.4 +4096 +- +1 +1 +4 KiB +512 B +0 B +2 +0 +inode lock$/);
+      expect(out).toContain('3.1 stops: BUG: somewhere: for a reason.');
+      expect(out).toContain('  3.1: Each segment is mapped. It was so.');
+      expect(out).toMatch(/> map fileBlock=0 askedBlocks=1.* {2,}map fileBlock=0 askedBlocks=2/);
+      expect(out).toContain('(stops: BUG: somewhere)');
+    });
+    it('prints JSON, and refuses a revision that is not there', async () => {
+      await run(...words, '--json');
+      expect(JSON.parse(out)).toEqual(COMPARISON);
+      expect(await refusal(...words, '--revisions', '6.4,5.0')).toMatchObject({
+        where: '--revisions',
+        exitCode: 64,
+      });
+    });
+  });
+
+  describe('gallery', () => {
+    beforeEach(() => {
+      answers['gallery.list'] = [EXHIBIT];
+      answers['gallery.run'] = {
+        exhibit: EXHIBIT,
+        comparison: COMPARISON,
+        observed: ['It shows.', 'It does not.'],
+        answer: ['Because it was so.'],
+        content: [
+          {
+            revision: '6.4',
+            of: 'disk',
+            runs: [{ offsetBytes: 0, lengthBytes: 4096, what: 'stale' }],
+          },
+        ],
+      };
+    });
+    it('lists what there is', async () => {
+      expect(await run('gallery')).toBe(0);
+      expect(out).toBe('an-exhibit  A defect (6.4, 3.1)\n            Does it show?\n');
+      expect(await run('gallery', '--json')).toBe(0);
+    });
+    it('runs one, and prints question, observations and answer', async () => {
+      expect(await run('gallery', 'an-exhibit')).toBe(0);
+      expect(calls.at(-1)).toEqual({ name: 'gallery.run', input: { id: 'an-exhibit' } });
+      expect(out).toMatch(/Does it show\?[^]*6\.4\n {2}It shows\.\n {2}disk: 4 KiB stale/);
+      expect(out).toMatch(/3\.1\n {2}It does not\.\n\n {2}Because it was so\./);
     });
   });
 

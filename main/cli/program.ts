@@ -31,6 +31,9 @@ export interface ExplainOptions {
   readonly revision?: string;
   readonly json: boolean;
 }
+export interface CompareOptions extends Omit<ExplainOptions, 'revision'> {
+  readonly revisions: string;
+}
 export interface ConformOptions {
   readonly detail: boolean;
   readonly revision?: string;
@@ -49,6 +52,8 @@ Examples:
   diolab mkfs disk.img --fs ext2 --size 256m --block-size 4096
   diolab run job.fio --output json
   diolab explain disk.img /data --op write --offset 512 --length 4096
+  diolab compare disk.img /data --op write --offset 512 --length 4096 --revisions 6.4,2.6.31
+  diolab gallery hole-write
   diolab serve
 
 Exit codes: 0 ok, 1 mismatch or failed verification, 64 usage, 65 data, 66 no input,
@@ -140,10 +145,11 @@ function addImageCommands(program: Command, terminal: Terminal, finish: Finish):
     });
 }
 
-function addExplain(program: Command, terminal: Terminal, finish: Finish): void {
-  program
-    .command('explain')
-    .description('tell step by step what happens to one request')
+/** The words of a command about one request. */
+function requestCommand(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
     .argument('<image>', 'image file')
     .argument('[path]', 'file inside it; without: the whole image as a block device')
     .addOption(
@@ -154,11 +160,38 @@ function addExplain(program: Command, terminal: Terminal, finish: Finish): void 
     .option('--memory-offset <bytes>', "the buffer's distance from a page boundary, 0..4095", '0')
     .option('--async', 'an asynchronous request', false)
     .option('--dsync', 'with O_DSYNC', false)
+    .option('--json', 'as JSON', false);
+}
+
+function addRequestCommands(program: Command, terminal: Terminal, finish: Finish): void {
+  requestCommand(program, 'explain', 'tell step by step what happens to one request')
     .option('--revision <id>', 'revision of the direct-I/O core (default: that of a run)')
-    .option('--json', 'as JSON', false)
     .action(async (image: string, path: string | undefined, options: ExplainOptions) => {
       const { explain } = await import('./commands/explain.ts');
       finish(await explain(terminal, image, path ?? null, options));
+    });
+  requestCommand(
+    program,
+    'compare',
+    'run one request on several revisions, and say where they part',
+  )
+    .option(
+      '--revisions <list>',
+      'ids with commas between; the first is held against the others',
+      'all',
+    )
+    .action(async (image: string, path: string | undefined, options: CompareOptions) => {
+      const { compare } = await import('./commands/compare.ts');
+      finish(await compare(terminal, image, path ?? null, options));
+    });
+  program
+    .command('gallery')
+    .description('list the bug gallery, or run one exhibit on its old and its fixed revision')
+    .argument('[id]', 'exhibit')
+    .option('--json', 'as JSON', false)
+    .action(async (id: string | undefined, options: { json: boolean }) => {
+      const { gallery } = await import('./commands/gallery.ts');
+      finish(await gallery(terminal, id ?? null, options));
     });
 }
 
@@ -218,7 +251,7 @@ export function makeProgram(terminal: Terminal, finish: Finish): Command {
     });
   addRun(program, terminal, finish);
   addImageCommands(program, terminal, finish);
-  addExplain(program, terminal, finish);
+  addRequestCommands(program, terminal, finish);
   addHostCommands(program, terminal, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;

@@ -169,7 +169,8 @@ export async function run(terminal: Terminal, job: string, options: RunOptions):
   const { state, failure } = await follow(terminal, client, runId);
   if (state === 'failed' || state === 'aborted') {
     const data = failure ?? { code: 'run.failed', message: `Run ${runId} ended as ${state}` };
-    const message = state === 'aborted' ? `Run ${runId} was aborted. ${data.message}` : data.message;
+    const message =
+      state === 'aborted' ? `Run ${runId} was aborted. ${data.message}` : data.message;
     terminal.error(errorText({ ...data, message }));
     return exitCodeOf(data);
   }
