@@ -174,6 +174,31 @@ describe('diolab', () => {
     expect(readFileSync(image).equals(before)).toBe(true);
   });
 
+  it('compares revisions on one request, and leaves the image as it was', async () => {
+    const image = await makeImage('compare.img', '--fs', 'ext2', '--size', '8m');
+    writeFileSync(lab.path('compared'), Buffer.alloc(64 * KIB, 7));
+    await lab.run('put', image, lab.path('compared'), '/f');
+    const before = readFileSync(image);
+    const words = ['compare', image, '/f', '--op', 'write', '--offset', '0', '--length', '8k'];
+    const all = await lab.run(...words, '--json');
+    expect(all.code, all.errors).toBe(0);
+    const { runs } = JSON.parse(all.out) as { runs: { summary: { returned: unknown } }[] };
+    expect(runs.map(({ summary }) => summary.returned)).toEqual(Array(7).fill(8192));
+    const two = await lab.run(...words, '--revisions', '6.4,2.6.31');
+    expect(two.out).toMatch(/^revision .*\n6\.4 .*\n2\.6\.31 .*\n\n6\.4 and 2\.6\.31\n/);
+    expect(readFileSync(image).equals(before)).toBe(true);
+  });
+
+  it('shows the gallery, and refuses an exhibit that is not there', async () => {
+    const list = JSON.parse((await lab.run('gallery', '--json')).out) as { id: string }[];
+    expect(list.length).toBeGreaterThan(10);
+    const shown = await lab.run('gallery', list[0]?.id ?? '');
+    expect(shown.code, shown.errors).toBe(0);
+    const refused = await lab.run('gallery', 'none');
+    expect(refused.code).toBe(65);
+    expect(refused.errors).toContain('the gallery has no exhibit');
+  });
+
   it('says what this host can do', async () => {
     const doctor = await lab.run('doctor', '--json');
     expect(doctor.code).toBe(0);

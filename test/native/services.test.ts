@@ -241,7 +241,25 @@ describeWith(['e2fsprogs'], 'on a real ext2 image', () => {
       op: 'write', offsetBytes: 512, lengthBytes: 4096, memoryOffsetBytes: 0, isAsync: true, isDsync: false, revision: '6.4',
     }); // prettier-ignore
     expect(explanation.steps.length).toBeGreaterThan(0);
+    const request = {
+      target: { ...target, filePath: '/file', fileSizeBytes: null, create: null },
+      op: 'write', offsetBytes: 0, lengthBytes: 4096, memoryOffsetBytes: 0, isAsync: true, isDsync: false,
+    } as const; // prettier-ignore
+    const { runs } = await client.experiments.compare({ request, revisions: ['6.4', '3.1'] });
+    expect(runs.map(({ revision }) => revision)).toEqual(['6.4', '3.1']);
     expect(readFileSync(path).equals(before)).toBe(true);
+    const unknown = client.experiments.compare({ request, revisions: ['6.4', '7.0'] });
+    const refusal = await unknown.then(() => null, (error: unknown) => hostErrorOf(error)); // prettier-ignore
+    expect(refusal).toMatchObject({ code: 'revision.unknown' });
+  }, 60_000);
+
+  it('runs an exhibit of the gallery in the engine process', async () => {
+    const [exhibit] = await client.gallery.list();
+    const { comparison, exhibit: shown } = await client.gallery.run({ id: exhibit?.id ?? '' });
+    expect(shown).toEqual(exhibit);
+    expect(comparison.runs).toHaveLength(2);
+    const refusal = await client.gallery.run({ id: 'none' }).then(() => null, (error: unknown) => hostErrorOf(error)); // prettier-ignore
+    expect(refusal).toMatchObject({ code: 'gallery.unknown' });
   }, 60_000);
 });
 
