@@ -2,7 +2,7 @@
 /** A finished bio goes to the block layer (dio_bio_submit), with its trace rows. */
 import { KernelBug, PAGE_BYTES, TRACE, TRACE_OP, type Trace } from '../../base/index.ts';
 import { VECTOR_WORDS, type Bio } from '../../block/index.ts';
-import { ZERO_PAGE, type Memory } from '../../memory/index.ts';
+import { ZERO_PAGE } from '../../memory/index.ts';
 import type { Dio } from '../state.ts';
 
 const ROW_BIO_CLOSE = TRACE['bio-close'];
@@ -25,7 +25,7 @@ export function submitBio(dio: Dio, reason: number): void {
   if (trace !== null) trace.add(ROW_BIO_CLOSE, dio.id, bio.id, reason);
   if (dio.isAsync && dio.shouldDirty) {
     if (trace !== null) trace.add(ROW_PREDIRTY, dio.id, bio.id);
-    dirtyPagesOfBio(dio.memory, trace, dio.id, bio);
+    dirtyPagesOfBio(dio, bio);
   }
   const { submitIo } = dio.request;
   if (counters !== null) {
@@ -78,17 +78,19 @@ function traceSubmit(trace: Trace, dio: Dio, bio: Bio, submitIoOffset: number): 
   }
 }
 
-/** bio_set_pages_dirty. */
-export function dirtyPagesOfBio(
-  memory: Memory,
-  trace: Trace | null,
-  dioId: number,
-  bio: Bio,
-): void {
-  forEachPage(bio, (page) => {
-    memory.setDirty(page);
-    if (trace !== null) trace.add(ROW_DIRTY, dioId, bio.id, page);
-  });
+/** bio_set_pages_dirty. Where a vector may leave its page, that page is all that is known of it. */
+function dirtyPagesOfBio(dio: Dio, bio: Bio): void {
+  const { memory, trace } = dio;
+  const { vectors, vectorCount } = bio;
+  for (let at = 0; at < vectorCount * VECTOR_WORDS; at += VECTOR_WORDS) {
+    const firstPage = vectors[at] as number;
+    const endBytes = (vectors[at + 1] as number) + (vectors[at + 2] as number);
+    const pages = dio.traits.vectorsMayLeavePages ? 1 : Math.ceil(endBytes / PAGE_BYTES);
+    for (let page = firstPage; page < firstPage + pages; page++) {
+      memory.setDirty(page);
+      if (trace !== null) trace.add(ROW_DIRTY, dio.id, bio.id, page);
+    }
+  }
 }
 
 /** bio_release_pages: drops the bio's reference on every page, dirtying it before where asked. */
@@ -106,15 +108,5 @@ export function releasePagesOfBio(dio: Dio, bio: Bio, dirty: boolean): void {
       }
       references[page] = (references[page] as number) - 1;
     }
-  }
-}
-
-function forEachPage(bio: Bio, visit: (page: number) => void): void {
-  const { vectors, vectorCount } = bio;
-  for (let at = 0; at < vectorCount * VECTOR_WORDS; at += VECTOR_WORDS) {
-    const firstPage = vectors[at] as number;
-    const endBytes = (vectors[at + 1] as number) + (vectors[at + 2] as number);
-    const pages = Math.ceil(endBytes / PAGE_BYTES);
-    for (let page = firstPage; page < firstPage + pages; page++) visit(page);
   }
 }
