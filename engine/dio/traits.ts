@@ -18,6 +18,8 @@ export interface DioTraits {
   readonly askedBlocks: 'touched' | 'length-rounded-up';
   /** A write that meets an unmapped block stops there (the rest is the page cache's), or zeroes the user's own memory. */
   readonly unmappedWrite: 'stops' | 'zeroes-memory';
+  /** ENOTBLK ends a read without an error too (only a map call can bring it there), not only a write. */
+  readonly readsMayStop: boolean;
   /** A read stops at the first unmapped dio block at or beyond the end of the file; else it goes on with zeros. */
   readonly readStopsAtEndOfFile: boolean;
   /** Which chunk of a mapping with the boundary flag counts as the boundary. */

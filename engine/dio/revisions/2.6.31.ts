@@ -12,6 +12,7 @@ export const revision2_6_31: RevisionSpec = {
   basedOn: revision3_1,
   traits: {
     createRule: 'by-lock-type',
+    readsMayStop: false,
     logicallyContiguousBios: false,
     grownVectorRoom: 'for-added-bytes',
     bioVectorsMax: 0,
@@ -75,6 +76,12 @@ export const revision2_6_31: RevisionSpec = {
       reason: 'The lock is taken only for a read of at least a byte, the unlock does not look.',
       effect: 'detail',
       shows: [{ at: 'only-here', row: 'note-unlock-unheld' }],
+    },
+    {
+      what: 'ENOTBLK from a map call is the result of a read, and not taken for a stop.',
+      reason:
+        'The code that hands the rest to the page cache looks whether the request is a write.',
+      effect: 'core',
     },
     {
       what: 'end_io is told the bytes, also where the request failed, and nothing more.',

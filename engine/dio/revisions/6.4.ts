@@ -27,6 +27,7 @@ const traits: DioTraits = {
   createRule: 'unless-inside-size',
   askedBlocks: 'touched',
   unmappedWrite: 'stops',
+  readsMayStop: true,
   readStopsAtEndOfFile: true,
   boundaryChunk: 'last',
   aliasUnit: 'fs-block',

@@ -60,6 +60,7 @@ function flatTraits(chain: readonly RevisionSpec[]): DioTraits {
     createRule: all.createRule,
     askedBlocks: all.askedBlocks,
     unmappedWrite: all.unmappedWrite,
+    readsMayStop: all.readsMayStop,
     readStopsAtEndOfFile: all.readStopsAtEndOfFile,
     boundaryChunk: all.boundaryChunk,
     aliasUnit: all.aliasUnit,

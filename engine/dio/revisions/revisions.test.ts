@@ -94,6 +94,30 @@ describe('the list of revisions', () => {
     expect(run('6.4')).toEqual([[0, undefined], [0, undefined]]); // prettier-ignore
   });
 
+  it('takes ENOTBLK of a map call for a stop: in a write always, in a read where the code does not look', () => {
+    const ofOp = (revision: string, op: 'r' | 'w') => {
+      const reqs = [{ op, pos: 0, iov: [[0, 4096]] as const, own: 1 }];
+      const scenario: Scenario = { size: 8192, gberr: [[1, 'ENOTBLK']], reqs };
+      return runScenario(revision, scenario, lengthHash).trace.reqs[0]?.ret;
+    };
+    for (const revision of ['6.4', '3.1', '2.6.31', '2.6.20']) expect(ofOp(revision, 'w')).toBe(0);
+    expect([ofOp('6.4', 'r'), ofOp('3.1', 'r')]).toEqual([0, 0]);
+    expect([ofOp('2.6.31', 'r'), ofOp('2.6.20', 'r')]).toEqual(['ENOTBLK', 'ENOTBLK']);
+  });
+
+  it('dirties only the page of a vector that leaves it', () => {
+    const scenario: Scenario = {
+      blkbits: 9,
+      size: 8192,
+      extents: [[0, 16, 4]],
+      pages: 3,
+      reqs: [{ op: 'r', pos: 0, iov: [[11776, 512]], async: 1 }],
+    };
+    const { trace } = runScenario('2.6.31-pages', scenario, lengthHash);
+    expect(trace.bug).toBe('BUG: vector outside its page');
+    expect(trace.reqs[0]?.ev.slice(-2)).toEqual([['predirty'], ['dirty', 2]]);
+  });
+
   it('is the only place that names a kernel version', () => {
     const folder = new URL('../', import.meta.url);
     const files = ['state.ts', 'traits.ts', 'run.ts', 'revision.ts', 'index.ts'].concat(

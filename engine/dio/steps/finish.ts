@@ -44,7 +44,8 @@ function* transferAsleep(dio: Dio): Task<KernelReturn> {
 export function afterWalkOfIterator(dio: Dio, walked: KernelReturn): MaybeTask<KernelReturn> {
   if (walked !== 0) releaseQueuedPages(dio);
   // The rest of a write that met a hole is the page cache's: not an error.
-  let returned = walked === -ERRNO.ENOTBLK ? 0 : walked;
+  const stopped = dio.isWrite || dio.traits.readsMayStop;
+  let returned = stopped && walked === -ERRNO.ENOTBLK ? 0 : walked;
   zeroEdge(dio, true);
   const sent = submitRest(dio);
   if (returned === 0) returned = sent;
