@@ -102,6 +102,8 @@ export interface LabOptions {
   readonly inline?: boolean;
   readonly shuffle?: () => number;
   readonly revision?: string;
+  /** Reads and writes follow the rules of the kernel around the revision, as in a run. */
+  readonly withCallers?: boolean;
 }
 
 /** One kernel with one disk. */
@@ -110,6 +112,7 @@ export class FileSystemLab {
   readonly kernel: RunKernel;
   readonly disk: ArrayDisk;
   private readonly revision: string;
+  private readonly withCallers: boolean;
   private nextIocb = 0;
   /** For the buffers of single requests, so that they do not compete with the caches. */
   private readonly scratchPage: number;
@@ -122,6 +125,7 @@ export class FileSystemLab {
     const { inline = true, shuffle = null } = options;
     this.disk = new ArrayDisk(this.memory, bytes, inline, shuffle);
     this.revision = options.revision ?? '6.4';
+    this.withCallers = options.withCallers === true;
     this.scratchPage = this.memory.allocatePages(SCRATCH_PAGES);
   }
 
@@ -150,7 +154,7 @@ export class FileSystemLab {
   }
 
   mount(id: string): MountedFileSystem {
-    const { directIo } = openDirectIo(findRevision(this.revision));
+    const { directIo } = openDirectIo(findRevision(this.revision), this.withCallers);
     return this.run(fileSystemById(id).mount(this.kernel, this.disk, directIo));
   }
 
