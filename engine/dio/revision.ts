@@ -85,6 +85,24 @@ export interface SignConditions {
   readonly stoppedWith?: string;
 }
 
+/**
+ * What direct I/O promises whatever happens; test/property holds each for every revision whose changes do not break it.
+ * 'write-place': written bytes land in their place of the file, and nothing else changes. 'write-memory': a write leaves the caller's
+ * memory alone. 'write-count': a count is of bytes that were written. 'read-content': a read gives what the file holds, and zeros for
+ * holes. 'read-count': a read ends at the end of the file, and a count is never negative. 'references': all references on pages are
+ * dropped. 'nothing-stale': a block that becomes part of the file does not show what the disk held before. 'goes-on': no request
+ * stops the kernel.
+ */
+export type DioPromise =
+  | 'write-place'
+  | 'write-memory'
+  | 'write-count'
+  | 'read-content'
+  | 'read-count'
+  | 'references'
+  | 'nothing-stale'
+  | 'goes-on';
+
 /** One difference between a revision and its base, for the dial and the documentation. */
 export interface RevisionChange {
   /** What is different, in one sentence. */
@@ -94,6 +112,10 @@ export interface RevisionChange {
   readonly effect: 'core' | 'detail' | 'none';
   /** Where it shows in a trace. Nothing: not in the trace (an effect of 'none'), or not told apart. */
   readonly shows?: readonly ChangeSign[];
+  /** Promises that this revision, and those based on it, break. */
+  readonly breaks?: readonly DioPromise[];
+  /** The exhibit of the bug gallery that shows it. */
+  readonly exhibit?: string;
 }
 
 /** What a revision file exports. */

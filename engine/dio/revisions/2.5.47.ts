@@ -55,12 +55,16 @@ export const revision2_5_47: RevisionSpec = {
       what: 'Every write may allocate, also inside the file.',
       reason: 'That a buffered reader could see such a block before its data was found later.',
       effect: 'core',
+      breaks: ['nothing-stale'],
+      exhibit: 'write-in-hole-exposes',
       shows: [{ at: 'both', row: 'map', column: 'create', when: { op: 'write' } }],
     },
     {
       what: "A write that meets an unmapped block zeroes the user's memory and counts it as written.",
       reason: 'Holes are treated alike in both directions.',
       effect: 'core',
+      breaks: ['write-memory', 'write-count'],
+      exhibit: 'hole-write',
       shows: [
         { at: 'only-here', row: 'zero', when: { op: 'write' } },
         { at: 'returned', when: { op: 'write', after: 'zero', returnedHere: 'positive' } },
@@ -71,6 +75,8 @@ export const revision2_5_47: RevisionSpec = {
       what: 'Reads are not cut at the end of the file.',
       reason: 'The size of the file is never looked at.',
       effect: 'core',
+      breaks: ['read-count'],
+      exhibit: 'read-past-end',
       shows: [
         { at: 'only-here', row: 'map', when: { op: 'read' } },
         { at: 'only-there', row: 'bio-submit', when: { op: 'read' } },
@@ -85,6 +91,8 @@ export const revision2_5_47: RevisionSpec = {
       what: 'After a fault, zero-filled blocks count as written and the fault is not reported.',
       reason: 'Bytes in the result win over every error.',
       effect: 'core',
+      breaks: ['write-count'],
+      exhibit: 'fault-counted-as-success',
       shows: [
         {
           at: 'returned',
@@ -107,6 +115,8 @@ export const revision2_5_47: RevisionSpec = {
       what: 'An error of a bio is lost, or the bytes that follow are added to it.',
       reason: 'dio_bio_complete stores -EIO where the loop adds the transferred bytes.',
       effect: 'core',
+      breaks: ['write-count', 'read-content'],
+      exhibit: 'error-added-to-count',
       shows: [
         { at: 'returned', when: { afterFailedBio: true } },
         { at: 'both', row: 'kiocb-complete', column: 'result', when: { afterFailedBio: true } },
@@ -129,6 +139,7 @@ export const revision2_5_47: RevisionSpec = {
       what: 'An asynchronous write that extends the file stays asynchronous.',
       reason: 'That uninitialised blocks can then be read was found in 2003.',
       effect: 'core',
+      exhibit: 'extending-aio',
       shows: [
         {
           at: 'only-here',
@@ -153,11 +164,13 @@ export const revision2_5_47: RevisionSpec = {
       what: 'The reference count of the zero page drifts down by one for every filled page.',
       reason: 'It is dropped like a pinned page, without having been taken.',
       effect: 'detail',
+      breaks: ['references'],
     },
     {
       what: 'Aliases of new blocks are counted in dio blocks, so too many buffers are dropped.',
       reason: 'The count of available blocks is used as it is.',
       effect: 'detail',
+      exhibit: 'alias-count',
       shows: [{ at: 'both', row: 'alias' }],
     },
     {

@@ -18,6 +18,7 @@ export const revision2_6_20: RevisionSpec = {
       what: 'Blocks that a failed extending write allocated stay beyond the end of the file.',
       reason: 'The truncation was added in 2009.',
       effect: 'core',
+      exhibit: 'failed-extending-write',
       shows: [
         { at: 'only-there', row: 'truncate' },
         { at: 'both', row: 'map', when: { afterThere: 'truncate' } },

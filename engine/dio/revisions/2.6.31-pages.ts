@@ -34,6 +34,7 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'Each segment is a request of its own, waited for before the next one starts.',
       reason: 'do_dio turns one struct iovec after the other into an array of pages.',
       effect: 'core',
+      exhibit: 'wait-per-iovec',
       shows: [
         { at: 'only-here', row: 'bio-submit' },
         { at: 'both', row: 'map' },
@@ -62,6 +63,8 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'A buffer that starts inside a page gives data from the wrong place, or from outside of it.',
       reason: 'The offset in the first page is added in blocks and again in bytes, less one block.',
       effect: 'core',
+      breaks: ['write-place', 'read-content', 'nothing-stale', 'goes-on'],
+      exhibit: 'page-array-offset',
       shows: [
         { at: 'both', row: 'bio-vector' },
         { at: 'both', row: 'bio-submit', column: 'sizeBytes' },
@@ -76,6 +79,8 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'Memory that is only partly there stops the kernel.',
       reason: 'Pages that were not pinned are used as if they were: a null page.',
       effect: 'core',
+      breaks: ['goes-on', 'nothing-stale'],
+      exhibit: 'stale-bytes-after-fault',
       shows: [{ at: 'stop', when: { stoppedWith: 'null page' } }],
     },
     {
@@ -93,6 +98,7 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'An asynchronous write that extends the file stays asynchronous.',
       reason: 'The same: its end is taken to be its start.',
       effect: 'core',
+      exhibit: 'extending-aio-by-pages',
       shows: [
         { at: 'only-here', row: 'kiocb-complete', when: { op: 'write', isAsync: true } },
         { at: 'returned', when: { op: 'write', isAsync: true, returnedHere: 'EIOCBQUEUED' } },
@@ -102,6 +108,8 @@ export const revision2_6_31Pages: RevisionSpec = {
       what: 'A misaligned request leaks the pages that were pinned for it.',
       reason: 'They are pinned before the alignment is checked, and nobody lets them go.',
       effect: 'detail',
+      breaks: ['references'],
+      exhibit: 'misaligned-pins-leak',
       shows: [{ at: 'left' }],
     },
     {
@@ -109,6 +117,7 @@ export const revision2_6_31Pages: RevisionSpec = {
       reason:
         'The estimate of pages and the walk over the array count differently, and a BUG_ON compares them.',
       effect: 'core',
+      breaks: ['goes-on'],
       shows: [{ at: 'stop' }],
     },
     {

@@ -39,6 +39,7 @@ export const revision2_6_31: RevisionSpec = {
       what: 'Pieces that are neighbours on disk share a bio even where they are apart in the file.',
       reason: 'The rule was added for a file system that checksums by place in the file.',
       effect: 'core',
+      exhibit: 'logically-apart-bios',
       shows: [
         { at: 'only-there', row: 'bio-submit', when: { closedBy: 'not contiguous in the file' } },
         { at: 'both', row: 'bio-submit', when: { closedBy: 'not contiguous in the file' } },
@@ -75,6 +76,7 @@ export const revision2_6_31: RevisionSpec = {
       what: 'An empty read under core locks unlocks what it did not lock.',
       reason: 'The lock is taken only for a read of at least a byte, the unlock does not look.',
       effect: 'detail',
+      exhibit: 'zero-length-read',
       shows: [{ at: 'only-here', row: 'note-unlock-unheld' }],
     },
     {
@@ -82,11 +84,13 @@ export const revision2_6_31: RevisionSpec = {
       reason:
         'The code that hands the rest to the page cache looks whether the request is a write.',
       effect: 'core',
+      shows: [{ at: 'returned', when: { op: 'read', returnedHere: 'ENOTBLK' } }],
     },
     {
       what: 'end_io is told the bytes, also where the request failed, and nothing more.',
       reason: 'It did not take over the completion yet.',
       effect: 'detail',
+      exhibit: 'failed-write-told-as-success',
       shows: [
         { at: 'both', row: 'end-io' },
         { at: 'only-here', row: 'end-io' },

@@ -64,6 +64,7 @@ export const revision3_1: RevisionSpec = {
       what: 'The last partial block of the file may be allocated under DIO_SKIP_HOLES.',
       reason: 'The size is compared in whole dio blocks, rounded down.',
       effect: 'core',
+      exhibit: 'last-partial-block',
       shows: [
         { at: 'both', row: 'map', column: 'create', when: { op: 'write' } },
         { at: 'only-here', row: 'bio-submit', when: { op: 'write', afterThere: 'hole' } },
@@ -73,6 +74,8 @@ export const revision3_1: RevisionSpec = {
       what: 'A boundary cuts the bio before the next page, one page early or late.',
       reason: 'The flag is set for every chunk of the mapping and looked at when a page is sent.',
       effect: 'core',
+      breaks: ['references'],
+      exhibit: 'boundary-page-leak',
       shows: [
         { at: 'only-there', row: 'bio-submit', when: { closedBy: 'boundary' } },
         { at: 'only-here', row: 'bio-submit', when: { closedBy: 'boundary' } },
@@ -84,6 +87,8 @@ export const revision3_1: RevisionSpec = {
       what: 'A read from beyond the end of the file does its I/O and returns a negative number.',
       reason: 'There is no test before the walk; the short-read rule then subtracts.',
       effect: 'core',
+      breaks: ['read-count'],
+      exhibit: 'negative-read',
       shows: [
         { at: 'only-here', row: 'map', when: { op: 'read', afterThere: 'end-of-file' } },
         {
@@ -98,6 +103,7 @@ export const revision3_1: RevisionSpec = {
       what: 'EFAULT hides the bytes that were transferred before it.',
       reason: 'The rule that ignores EFAULT after a partial transfer came later.',
       effect: 'core',
+      exhibit: 'fault-hides-count',
       shows: [{ at: 'returned', when: { returnedHere: 'EFAULT', returnedThere: 'positive' } }],
     },
     {
@@ -127,6 +133,7 @@ export const revision3_1: RevisionSpec = {
       what: 'Completion never goes to a work queue, and cached pages are not invalidated by it.',
       reason: 'Deferred completion came with O_DSYNC for asynchronous writes.',
       effect: 'detail',
+      exhibit: 'cached-pages-race',
       shows: [
         { at: 'only-there', row: 'work-queue' },
         { at: 'only-there', row: 'defer' },
@@ -140,6 +147,7 @@ export const revision3_1: RevisionSpec = {
       what: 'end_io is only called where bytes were transferred; it then completes the kiocb itself.',
       reason: 'It may have to convert extents first, from a work queue of its own.',
       effect: 'detail',
+      exhibit: 'end-io-misses-errors',
       shows: [
         { at: 'both', row: 'end-io' },
         { at: 'only-here', row: 'end-io' },
@@ -150,6 +158,8 @@ export const revision3_1: RevisionSpec = {
       what: 'Pages pinned for a segment leak where a read of several ends in a hole at the end of the file.',
       reason: 'The next segment starts with an empty queue without letting them go.',
       effect: 'detail',
+      breaks: ['references'],
+      exhibit: 'readv-end-of-file-leak',
       shows: [{ at: 'left' }],
     },
     {
