@@ -6,8 +6,23 @@
 import type { RunResult, VerdictClaim } from './result.ts';
 import { bytesText, countText, numberText } from './words.ts';
 
-/** The sentences; empty where the run went as it does with the direct I/O of the present. */
-export function revisionClaims(result: RunResult): VerdictClaim[] {
+/** Claims for the verdict; the other ones are told by the notes. */
+const VERDICT_CLAIMS_MAX = 2;
+
+/** What belongs into the verdict: the worst, and nothing that merely explains. */
+export const revisionVerdict = (result: RunResult): VerdictClaim[] =>
+  revisionClaims(result)
+    .filter((claim) => claim.tone !== 'plain')
+    .slice(0, VERDICT_CLAIMS_MAX);
+
+/** The rest, as notes. */
+export function revisionNotes(result: RunResult): string[] {
+  const told = new Set(revisionVerdict(result).map((claim) => claim.text));
+  return revisionClaims(result).flatMap(({ text }) => (told.has(text) ? [] : [text]));
+}
+
+/** The sentences; empty where nothing of this kind happened. */
+function revisionClaims(result: RunResult): VerdictClaim[] {
   const { revisionEffects: effects } = result;
   if (effects === undefined) return [];
   const claims: VerdictClaim[] = [];

@@ -46,8 +46,8 @@ import {
   sectorFinder,
   type CpuTimes,
 } from './run-result.ts';
-import { revisionClaims } from './revision-effects.ts';
-import { REVISION_CLAIMS_MAX, verdictOf } from './verdict.ts';
+import { revisionNotes } from './revision-effects.ts';
+import { verdictOf } from './verdict.ts';
 import { countText } from './words.ts';
 
 /** A device that ends nothing for so long while requests are in flight has failed (the kernel's own time-out is 30 s, tried again). */
@@ -491,7 +491,7 @@ class Run {
       notes: this.notes,
       failure: this.failure,
     };
-    for (const { text } of revisionClaims(result).slice(REVISION_CLAIMS_MAX)) this.notes.push(text);
+    this.notes.push(...revisionNotes(result));
     const verdict = verdictOf(result, {
       fsBlockBytes: 2 ** target.file.inode.blockBits,
       logicalBlockBytes: target.device.limits.logicalBlockBytes,

@@ -9,7 +9,7 @@ import type { AlignmentVerdict } from './explanation.ts';
 import type { Job } from './experiment.ts';
 import { hostFaultText } from './host-fault.ts';
 import type { JobResult, RunResult, VerdictClaim } from './result.ts';
-import { revisionClaims } from './revision-effects.ts';
+import { revisionVerdict } from './revision-effects.ts';
 import {
   bandwidthText,
   bytesText,
@@ -20,8 +20,6 @@ import {
 } from './words.ts';
 
 const CLAIMS_MAX = 6;
-/** What a revision did beyond these is told by the notes. */
-export const REVISION_CLAIMS_MAX = 2;
 /** Our bytes and the host's agree within this. */
 const AGREEMENT = 0.01;
 /** The host's counters also see a page of metadata here and there. */
@@ -48,7 +46,7 @@ export function verdictOf(result: RunResult, facts: VerdictFacts): VerdictClaim[
     speedClaim(result),
     agreementClaim(result, facts),
     fallbackClaim(result),
-    ...revisionClaims(result).slice(0, REVISION_CLAIMS_MAX),
+    ...revisionVerdict(result),
     submitClaim(result),
     alignmentClaim(result, facts),
     shortClaim(result),
