@@ -8,7 +8,6 @@
  */
 import { assert } from '../../base/index.ts';
 import type { DioSteps, Revision, RevisionChange, RevisionSpec } from '../revision.ts';
-import type { DirectIoCallers } from '../../vfs/index.ts';
 import type { DioTraits } from '../traits.ts';
 
 /** The chain from the root to `spec`, later ones winning. The root has to bring every trait and step. */
@@ -43,8 +42,8 @@ export function resolveRevision(spec: RevisionSpec): Revision {
   });
 }
 
-function flatCallers(chain: readonly RevisionSpec[]): DirectIoCallers {
-  const all = Object.assign({}, ...chain.map((link) => link.callers)) as DirectIoCallers;
+function flatCallers(chain: readonly RevisionSpec[]): Revision['callers'] {
+  const all = Object.assign({}, ...chain.map((link) => link.callers)) as Revision['callers'];
   return Object.freeze({
     endReadsAtSize: all.endReadsAtSize,
     continueShortReads: all.continueShortReads,
