@@ -44,9 +44,10 @@ export function withBench(readme, text) {
 async function loadSections() {
   const engine = await import('./bench/engine.mjs');
   const fio = await import('./bench/fio.mjs');
+  const revisions = await import('./bench/revisions.mjs');
   const startUp = await import('./bench/start-up.mjs');
   const memory = await import('./bench/memory.mjs');
-  return [...fio.sections, engine.section, startUp.section, memory.section];
+  return [...fio.sections, engine.section, revisions.section, startUp.section, memory.section];
 }
 
 async function main() {
