@@ -7,6 +7,7 @@ import {
   BIO_CLOSE_REASONS,
   BIO_FLAG,
   errnoName,
+  type KernelBug,
   MAP_FLAG,
   PAGE_BYTES,
   TRACE_KINDS,
@@ -48,6 +49,17 @@ export function returnWords(value: number): string {
 
 const at = (row: TraceRow | undefined, index: number): number => row?.values[index] ?? 0;
 
+/** The step of a request at which the modelled kernel stopped; where it says so itself, the function is named. */
+export function stoppedStep({ what, why }: KernelBug): ExplainStep {
+  const name = /^BUG: ([a-z]\w*_\w+)$/.exec(what)?.[1] ?? 'do_direct_IO';
+  return {
+    title: 'The kernel stopped here',
+    text: `${what}: ${why}.`,
+    site: `fs/direct-io.c:${name}`,
+    values: {},
+  };
+}
+
 /** Tells all rows, in order. */
 export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainStep[] {
   const steps: ExplainStep[] = [];
@@ -66,7 +78,7 @@ export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainS
     steps.splice(STEPS_MAX, 0, {
       title: 'Steps left out',
       text: `${count(leftOut, 'more step')} of the same kinds. The trace has them all.`,
-      site: '',
+      site: 'fs/direct-io.c:do_direct_IO',
       values: { leftOut },
     });
   }

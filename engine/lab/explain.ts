@@ -16,7 +16,7 @@ import { IovIter } from '../memory/index.ts';
 import type { Kiocb } from '../vfs/index.ts';
 import { judgeAlignment } from './alignment.ts';
 import type { LabPorts } from './door.ts';
-import { returnWords, tellSteps } from './explain-words.ts';
+import { returnWords, stoppedStep, tellSteps } from './explain-words.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
 import { openTarget, type OpenTarget } from './open-target.ts';
 import { OverlayDevice } from './overlay.ts';
@@ -146,14 +146,7 @@ function tell(
   const fsBlockBytes = 2 ** file.inode.blockBits;
   const { bufferFirstPage, bufferPages } = ending;
   const steps = tellSteps(rows, { fsBlockBytes, bufferFirstPage, bufferPages });
-  if (ending.bug !== null) {
-    steps.push({
-      title: 'The kernel stopped here',
-      text: `${ending.bug.what}: ${ending.bug.why}.`,
-      site: 'fs/direct-io.c',
-      values: {},
-    });
-  }
+  if (ending.bug !== null) steps.push(stoppedStep(ending.bug));
   return {
     steps,
     result: resultOf(request, ending, rows),

@@ -8,7 +8,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nanoseconds } from '../../engine/base/index.ts';
+import type * as Dio from '../../engine/dio/index.ts';
+import type * as Compare from '../../engine/lab/compare.ts';
+import type * as Conformance from '../../engine/lab/conformance/index.ts';
 import type { LabPorts } from '../../engine/lab/door.ts';
+import type * as MemoryModule from '../../engine/memory/index.ts';
 import { revisionsPage } from '../../scripts/revisions.mjs';
 
 const root = join(import.meta.dirname, '../..');
@@ -45,7 +49,7 @@ describe('an eighth revision', () => {
   });
 
   it('is found by its id, and resolves to a full record', async () => {
-    const dio = await load<typeof import('../../engine/dio/index.ts')>('dio/index.ts');
+    const dio = await load<typeof Dio>('dio/index.ts');
     expect(dio.REVISIONS).toHaveLength(8);
     const eager = dio.resolveRevision(dio.findRevision('eager'));
     const base = dio.resolveRevision(dio.findRevision('6.4'));
@@ -54,9 +58,7 @@ describe('an eighth revision', () => {
   });
 
   it('runs through conform, which shows where it differs', async () => {
-    const lab = await load<typeof import('../../engine/lab/conformance/index.ts')>(
-      'lab/conformance/index.ts',
-    );
+    const lab = await load<typeof Conformance>('lab/conformance/index.ts');
     const lines = text(join(root, 'test/golden/6.4-named.jsonl')).trim().split('\n');
     const written: string[] = [];
     const options = {
@@ -75,10 +77,8 @@ describe('an eighth revision', () => {
   });
 
   it('is on the dial, and its difference has its name', async () => {
-    const { compareRevisions } =
-      await load<typeof import('../../engine/lab/compare.ts')>('lab/compare.ts');
-    const { plainArena } =
-      await load<typeof import('../../engine/memory/index.ts')>('memory/index.ts');
+    const { compareRevisions } = await load<typeof Compare>('lab/compare.ts');
+    const { plainArena } = await load<typeof MemoryModule>('memory/index.ts');
     const ports: LabPorts = {
       clock: { nowNs: () => nanoseconds(0) },
       unixMs: () => 0,
@@ -112,7 +112,7 @@ describe('an eighth revision', () => {
   });
 
   it('has its section on the page of revisions', async () => {
-    const { REVISIONS } = await load<typeof import('../../engine/dio/index.ts')>('dio/index.ts');
+    const { REVISIONS } = await load<typeof Dio>('dio/index.ts');
     const page = await revisionsPage(REVISIONS);
     expect(page).toContain('## eager\n');
     expect(page).toContain('Based on [6.4](#64)');

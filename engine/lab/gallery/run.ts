@@ -7,7 +7,7 @@ import type { ExhibitRun, RevisionRun } from '../comparison.ts';
 import { runScenario, type ScenarioRun } from '../conformance/index.ts';
 import { startBytes } from '../conformance/start-bytes.ts';
 import { firstDifference } from '../difference.ts';
-import { returnWords, tellSteps } from '../explain-words.ts';
+import { returnWords, stoppedStep, tellSteps } from '../explain-words.ts';
 import type { Explanation } from '../explanation.ts';
 import { summaryOf } from '../summary.ts';
 import { leakedReferencesOf, type Exhibit, type ExhibitEnd } from './exhibit.ts';
@@ -92,15 +92,7 @@ function explanationOf(end: ExhibitEnd): Explanation {
     bufferPages: scenario.pages ?? 16,
   });
   const ending = endingOf(run, rows);
-  if (run.stopped !== null) {
-    const { what, why } = run.stopped;
-    steps.push({
-      title: 'The kernel stopped here',
-      text: `${what}: ${why}.`,
-      site: 'fs/direct-io.c',
-      values: {},
-    });
-  }
+  if (run.stopped !== null) steps.push(stoppedStep(run.stopped));
   const value = ending.completed ?? ending.returned ?? 0;
   const request = scenario.reqs.at(run.firstRowOfRequest.length - 1);
   const { getBlockCalls, bios, bytesPerBio, zeroedBytes } = summary;
