@@ -30,7 +30,12 @@ function run(program, words, { quiet = false } = {}) {
     const child = spawn(process.execPath, [join(root, 'node_modules', program), ...words], {
       cwd: root,
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }) },
+      env: {
+        ...process.env,
+        // Building sets it to 'production' in this process, and Vue would then leave out what its test tools look at.
+        NODE_ENV: 'test',
+        ...(process.stdout.isTTY ? { FORCE_COLOR: '1' } : { NO_COLOR: '1' }),
+      },
     });
     current = child;
     let output = '';
