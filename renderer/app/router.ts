@@ -11,6 +11,8 @@ export const makeRouter = (): Router =>
       { path: '/runs', name: 'runs', component: () => import('../views/RunsView.vue'), meta: { title: 'Runs' } },
       { path: '/runs/:id', name: 'run', component: () => import('../views/RunView.vue'), props: true, meta: { title: 'Run' } },
       { path: '/microscope', name: 'microscope', component: () => import('../views/MicroscopeView.vue'), meta: { title: 'Microscope' } },
+      { path: '/dial', name: 'dial', component: () => import('../views/DialView.vue'), meta: { title: 'Revision dial' } },
+      { path: '/gallery/:id?', name: 'gallery', component: () => import('../views/GalleryView.vue'), props: true, meta: { title: 'Bug gallery' } },
       { path: '/host', name: 'host', component: () => import('../views/HostView.vue'), meta: { title: 'Host' } },
       { path: '/:rest(.*)*', redirect: '/' },
     ], // prettier-ignore

@@ -61,7 +61,9 @@ function goCommands(router: Router): Command[] {
     go('go-lab', 'Lab', '/', 'Alt+1', 'lab'),
     go('go-runs', 'Runs', '/runs', 'Alt+2', 'list'),
     go('go-microscope', 'Microscope: explain one request', '/microscope', 'Alt+3', 'microscope'),
-    go('go-host', 'Host and settings', '/host', 'Alt+4', 'host'),
+    go('go-dial', 'Revision dial: one request on every kernel', '/dial', 'Alt+4', 'dial'),
+    go('go-gallery', 'Bug gallery', '/gallery', 'Alt+5', 'bug'),
+    go('go-host', 'Host and settings', '/host', 'Alt+6', 'host'),
   ];
 }
 function pageCommands(): Command[] {

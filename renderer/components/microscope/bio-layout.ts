@@ -24,6 +24,7 @@ import {
   type BuilderModel,
   type BuilderPage,
   type MapRun,
+  type PieceSource,
 } from './bio-model.ts';
 
 export interface View {
@@ -53,6 +54,8 @@ export interface BioShape extends Span {
   readonly zeroParts: readonly Span[];
   readonly state: BioState;
   readonly op: 'read' | 'write';
+  /** Middle of its widest part, where its words stand. */
+  readonly labelX: number;
   readonly label: string;
   readonly reason: string;
 }
@@ -90,6 +93,8 @@ export interface BuilderLayout {
   readonly data: readonly Span[];
   readonly holes: readonly Span[];
   readonly zeros: readonly Span[];
+  /** What was to come from pages that are not there. */
+  readonly missing: readonly Span[];
   readonly bios: readonly BioShape[];
   readonly runs: readonly RunShape[];
   readonly disk: readonly DiskShape[];
@@ -291,8 +296,9 @@ function unitCells(frame: Frame, together: number): Cell[] {
     }; // prettier-ignore
   });
 }
+const isZeroPage = (source: PieceSource): boolean => source !== 'user' && source !== 'missing';
 /** What has been moved by now, joined where it touches. */
-function movedSpans(frame: Frame): Pick<BuilderLayout, 'data' | 'holes' | 'zeros'> {
+function movedSpans(frame: Frame): Pick<BuilderLayout, 'data' | 'holes' | 'zeros' | 'missing'> {
   const { model, cursorRow } = frame;
   const spans = (parts: readonly { row: number; fileBytes: number; lengthBytes: number }[]) =>
     joinSpans(
@@ -308,7 +314,8 @@ function movedSpans(frame: Frame): Pick<BuilderLayout, 'data' | 'holes' | 'zeros
     );
   return {
     data: spans(model.pieces.filter((piece) => piece.source === 'user')),
-    zeros: spans(model.pieces.filter((piece) => piece.source !== 'user')),
+    zeros: spans(model.pieces.filter((piece) => isZeroPage(piece.source))),
+    missing: spans(model.pieces.filter((piece) => piece.source === 'missing')),
     holes: spans(model.zeroed),
   };
 }
@@ -386,10 +393,12 @@ function bioShapes(frame: Frame): BioShape[] {
     const x = Math.min(...parts.map((part) => part.x));
     const width = Math.max(...parts.map((part) => part.x + part.width)) - x;
     if (!Number.isFinite(x)) continue;
+    const widest = parts.reduce((best, part) => (part.width > best.width ? part : best));
     shapes.push({
       first: first.index, count, x, width, parts, state, op: first.op,
       zeroParts: count === 1 ? zeroPartsOf(frame, first) : [],
-      ...bioWords(bios, width, state),
+      labelX: widest.x + widest.width / 2,
+      ...bioWords(bios, widest.width, state),
     }); // prettier-ignore
   }
   return shapes;

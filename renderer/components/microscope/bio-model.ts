@@ -30,8 +30,9 @@ export interface BuilderPage {
   /** Infinity: it was never pinned. */
   readonly pinRow: number;
 }
-export type PieceSource = 'user' | 'head' | 'tail' | 'fault';
-/** A piece of a page on its way into a bio. Anything but 'user' comes from the zero page. */
+/** 'missing': a page that was never pinned, which the kernel does not survive. 'head', 'tail' and 'fault' are the zero page. */
+export type PieceSource = 'user' | 'head' | 'tail' | 'fault' | 'missing';
+/** A piece of a page on its way into a bio. */
 export interface BuilderPiece {
   readonly row: number;
   readonly fileBytes: number;
@@ -292,14 +293,15 @@ class Builder {
     const [page = 0, pageBytes = 0, lengthBytes = 0, dioBlock = 0] = row.values;
     const unit = this.unitBytes || this.blockBytesOtherwise;
     const isZero = page <= 0;
-    const source: PieceSource = !isZero ? 'user' : (this.edge ?? (this.isFault ? 'fault' : 'tail'));
+    const zeroSource = this.edge ?? (this.isFault ? 'fault' : 'tail');
+    const source: PieceSource = !isZero ? 'user' : page < 0 ? 'missing' : zeroSource;
     const fileBytes = this.walkBytes - (source === 'head' ? lengthBytes : 0);
     const pageIndex = isZero ? ZERO_PAGE : this.usePage(page, pageBytes, row.index);
     const deviceBytes = dioBlock * unit;
     this.pieces.push({
       row: row.index, fileBytes, lengthBytes, source, pageIndex, pageBytes, deviceBytes, bio: NO_BIO,
     }); // prettier-ignore
-    if (source === 'user' || source === 'fault') this.walkBytes += lengthBytes;
+    if (source !== 'head' && source !== 'tail') this.walkBytes += lengthBytes;
     this.edge = null;
   }
 

@@ -93,7 +93,8 @@ export function summaryText(model: BuilderModel): string {
   const length = model.endBytes - model.offsetBytes;
   const head = `${op} of ${formatCount(length)} B at ${formatCount(model.offsetBytes)}: `;
   if (model.bios.length === 0 && model.zeroed.length === 0) {
-    return `${head}it ended before anything was put under I/O.`;
+    const how = model.pieces.length > 0 ? 'a bio was submitted' : 'anything was put under I/O';
+    return `${head}it ended before ${how}.`;
   }
   const zeroed = model.zeroed.reduce((sum, part) => sum + part.lengthBytes, 0);
   const edges = model.bios.reduce((sum, bio) => sum + bio.zeroBytes, 0);

@@ -12,7 +12,9 @@ const kinds: ReadonlyMap<string, { readonly title: string; readonly columns: rea
 function valueWord(row: TraceRow, name: string, value: number | undefined): string {
   if (name === 'reason' && row.kind === 'bio-close') return CLOSE_REASONS[value ?? -1] ?? '–';
   if (name === 'op') return value === 0 ? 'read' : value === 1 ? 'write' : formatCount(value);
-  if (name === 'page' && value !== undefined && value <= 0) return 'zero page';
+  if (name === 'page' && value !== undefined && value <= 0) {
+    return row.kind === 'section' && value < 0 ? 'none' : 'zero page';
+  }
   return formatCount(value);
 }
 
