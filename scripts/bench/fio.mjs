@@ -64,7 +64,7 @@ const makeSection = ({ id, title, module, name, prefix, needsRoot }) => ({
         path,
         sizeBytes,
         pairs: quick ? 1 : 5,
-        runtimeMs: quick ? 1000 : 5000,
+        runtimeMs: quick ? 1000 : 3000,
         only: [`${prefix}.${load}`],
       };
       const words = [join(import.meta.dirname, 'call.mjs'), module, name, JSON.stringify(options)];
