@@ -460,7 +460,8 @@ function runShapes(frame: Frame): RunShape[] {
       group.some((each) => each.run[flag]);
     shapes.push({
       ...here, first: index, count, kind: kinds.size === 1 ? run.kind : 'mixed', isNew: has('isNew'),
-      isUnwritten: has('isUnwritten'), isBoundary: has('isBoundary'), isThere: until !== null,
+      isUnwritten: has('isUnwritten'),
+      isBoundary: has('isBoundary') && (group.at(-1)?.run.toBytes ?? 0) <= frame.view.toBytes, isThere: until !== null,
       label: count > 1 ? fitText(here.width, `${formatCount(count)} runs`) : runWords(run, here.width),
     }); // prettier-ignore
   }

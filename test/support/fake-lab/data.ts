@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** What the scripted lab answers about itself: catalogue, host, images, checks, explanations. */
+/** What the scripted lab answers about itself: catalogue, host, images, checks. */
 import type {
   Catalogue,
   Experiment,
@@ -135,35 +135,5 @@ export function checkOf(asked: Experiment): ExperimentCheck {
     estimateSeconds: first.timeBased ? first.runtimeSeconds + 2 : 9,
     willWriteBytes: writes ? 512 * 2 ** 20 : null,
     needsConsent: String(asked.target.device.options['path']).startsWith('/srv') && writes,
-  };
-} // prettier-ignore
-
-export function explanationOf(offset: number, length: number, memory: number, op: string, revision: string): Explanation {
-  const alignment = alignmentOf(offset, length, memory);
-  const blocks = Math.ceil((offset + length) / 4096) - Math.floor(offset / 4096);
-  const step = (title: string, text: string, site: string, values: Record<string, number | string> = {}) => ({ title, text, site: `fs/direct-io.c:${site}`, values });
-  const steps = [
-    step('The request enters', `A ${op} of ${String(length)} B at ${String(offset)}, from memory ${String(memory)} B into a page.`, '__blockdev_direct_IO', { offsetBytes: offset, lengthBytes: length }),
-    step('Alignment', alignment.text, '__blockdev_direct_IO', { blockBytes: 4096, logicalBlockBytes: 512 }),
-    ...(alignment.passes
-      ? [
-          step('Pages are pinned', `${String(Math.ceil((memory + length) / 4096))} pages of the buffer stay in memory until the last bio ends.`, 'dio_refill_pages', { pages: Math.ceil((memory + length) / 4096) }),
-          step('Blocks are mapped', `One call of get_block answers for ${String(blocks)} blocks.`, 'get_more_blocks', { fileBlock: Math.floor(offset / 4096), count: blocks, deviceBlock: 1041 }),
-          step('A bio is built', 'The sections lie side by side on the disk: one bio takes them all.', 'dio_new_bio', { sectorStart: 8331, vectors: 2 }),
-          step('The bio is submitted', 'Nothing follows that could join it.', 'dio_bio_submit', { sizeBytes: length }),
-          step('The submitter waits', 'A synchronous request sleeps until its bios have ended.', 'dio_await_completion', { bios: 1 }),
-          step('The result', `All bytes were moved: ${String(length)}.`, 'dio_complete', { returned: length }),
-        ]
-      : [step('The result', 'Nothing was mapped and nothing was read: the caller gets EINVAL.', '__blockdev_direct_IO', { returned: 'EINVAL' })]),
-  ];
-  const row = (index: number, kind: 'request' | 'align' | 'map' | 'section' | 'bio-build' | 'bio-submit' | 'bio-vector' | 'bio-end' | 'result', values: number[]) => ({ index, kind, atNs: index * 900, dioId: 0, bioId: kind.startsWith('bio') ? 0 : null, values });
-  return {
-    steps,
-    result: { ok: alignment.passes, text: alignment.passes ? `The request passes and moves ${String(length)} B in one bio.` : 'The request is refused before anything is mapped.', returned: alignment.passes ? length : 'EINVAL' },
-    alignment,
-    counters: alignment.passes ? { getBlockCalls: 1, bios: 1, bioBytes: length, zeroedBytes: 0 } : { getBlockCalls: 0, bios: 0, bioBytes: 0, zeroedBytes: 0 },
-    trace: [row(0, 'request', [0, offset, length, 0, 536870912, memory]), row(1, 'align', [12, 4096, alignment.unitBytes === 4096 ? 1 : 0, 0]),
-      ...(alignment.passes ? [row(2, 'map', [0, blocks, 0, 2, 1041, blocks]), row(3, 'section', [0, memory, length, 3, 0]), row(4, 'bio-build', [8331, 2]), row(5, 'bio-submit', [8331, length, 0, 0, 2]), row(6, 'bio-vector', [0, 0, length]), row(7, 'bio-end', [0]), row(8, 'result', [length, length, length, 0, 0])] : [])],
-    revision,
   };
 } // prettier-ignore

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * A scripted lab inside the page. What it does is chosen in the address: ?fake=first (nothing was ever run), million (a million
- * requests), engine (explanations come from the engine itself, in the page), lost (the connection comes and goes), refused (the host
- * refuses what it is asked), slow (answers never come), waiting (only explanations, comparisons and exhibits never come).
+ * requests), lost (the connection comes and goes), refused (the host refuses what it is asked), slow (answers never come), waiting (only explanations, comparisons and exhibits never come).
  */
 import { HostError } from '../../../engine/base/index.ts';
 import { encodeRequestColumns } from '../../../main/contract/bulk.ts';
@@ -19,7 +18,7 @@ import type {
   ConnectionState,
   LabClient,
 } from '../../../renderer/connection/connection.ts';
-import { catalogue, checkOf, experiment, explanationOf, hostFacts, image, images } from './data.ts';
+import { catalogue, checkOf, experiment, hostFacts, image, images } from './data.ts';
 import { compareInPage, exhibitList, exhibitRun, explainInPage, revisionList } from './engine.ts';
 import { makeRandom, makeResult, pointAt, requestColumns } from './numbers.ts';
 
@@ -185,11 +184,7 @@ const client = {
         : `name: ${asked.name}\ntarget:\n  device: image-file\n  path: first-light.img\n  fileSystem: ext2\n  file: /data.bin\njobs:\n  - name: job\n    rw: randread\n    bs: 4k\n    ioengine: io_uring\n    iodepth: 32\n    runtime: 5s\nrevision: "6.4"\n`,
     }),
     compare: async (asked: Parameters<typeof compareInPage>[0]) => { await gateAnswer(); return compareInPage(asked); },
-    explain: async (asked: { offsetBytes: number; lengthBytes: number; memoryOffsetBytes: number; op: string; revision: string }) => {
-      await gateAnswer();
-      if (mode === 'engine') return explainInPage(asked as Parameters<typeof explainInPage>[0]);
-      return explanationOf(asked.offsetBytes, asked.lengthBytes, asked.memoryOffsetBytes, asked.op, asked.revision);
-    },
+    explain: async (asked: Parameters<typeof explainInPage>[0]) => { await gateAnswer(); return explainInPage(asked); },
   },
   gallery: {
     list: async () => { await gateAnswer(); return exhibitList(); },
