@@ -249,7 +249,25 @@ describeWith(['chromium', 'chromedriver'], 'the same on the real host', () => {
     await browser.waitFor('.question', 30_000);
     await browser.click('.question .btn.primary');
     await browser.waitFor('.sides', 30_000);
-    expect(await browser.text('.card.answer')).toContain('Answer'.toUpperCase());
+    expect(await browser.text('.card.answer')).toContain('ANSWER');
+    expect(await browser.complaints()).toEqual([]);
+  });
+  it('explains a request, and compares it over all revisions', async () => {
+    await browser.run(
+      'location.hash = arguments[0]',
+      '#/microscope?op=read&offset=512&length=8192',
+    );
+    // There is no image yet: the page says so, and has a way on.
+    await browser.waitFor('.state.error .btn.primary', 60_000);
+    await browser.click('.state.error .btn.primary');
+    await browser.waitFor('.builder svg.read', 60_000);
+    expect(await browser.text('.steps')).toContain('fs/direct-io.c');
+    await browser.press('Alt+4');
+    await browser.waitFor('[data-side=right]', 60_000);
+    expect(
+      await browser.run<number>('return document.querySelectorAll("[data-revision]").length'),
+    ).toBe(7);
+    await browser.screenshot(join(shots, '..', 'real', 'dial.png'));
     expect(await browser.complaints()).toEqual([]);
   });
 });

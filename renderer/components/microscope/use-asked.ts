@@ -65,6 +65,29 @@ export function useAskedInAddress(
   };
 }
 
+/** Bytes of the file on a disk in memory: large enough for the longest request here, and quick to lay out on every revision. */
+const MEMORY_FILE_BYTES = 24 * 2 ** 20;
+/** Sets up a disk in memory, with the file system that is chosen: what there is to explain on before any image was made. */
+export function useDiskInMemory(): void {
+  const experiment = useExperimentStore();
+  const target = experiment.experiment?.target;
+  if (target === undefined) return;
+  const { id } = target.fileSystem;
+  experiment.patchTarget({
+    device: { id: 'memory', options: {} },
+    create: null,
+    consentToWrite: false,
+    ...(id === 'auto' && { fileSystem: { id: 'ext2', options: {} } }),
+    ...(id !== 'raw' && {
+      filePath: target.filePath ?? '/data.bin',
+      fileSizeBytes: MEMORY_FILE_BYTES,
+    }),
+  });
+}
+/** The image that was to be looked at is not there yet. */
+export const isMissingImage = (error: HostErrorData | null): boolean =>
+  error?.code === 'image.missing';
+
 export interface Asking<T> {
   readonly answer: Ref<T | null>;
   readonly error: Ref<HostErrorData | null>;
