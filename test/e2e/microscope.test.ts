@@ -198,6 +198,20 @@ describeWith(['chromium', 'chromedriver'], 'the microscope, the dial and the gal
     expect(await browser.text('[data-side=right] h2')).toContain('2.6.31');
   });
 
+  it('goes from the microscope to the dial and back with the same request', async () => {
+    await open(`#/microscope?${newBlock}&kernel=3.1`, '.builder svg.write');
+    expect(await browser.text('.steps h2')).toContain('in 3.1');
+    await browser.click('.other');
+    await browser.waitFor('[data-side=left]');
+    expect(await browser.text('[data-side=right] h2')).toContain('3.1');
+    await browser.click('[data-revision="6.4"]');
+    await browser.until('location.hash.includes("b=6.4")', 'B at 6.4');
+    await browser.click('.other');
+    await browser.waitFor('.builder svg.write');
+    await browser.waitForText('steps in 6.4');
+    expect(await browser.run<string>('return location.hash')).toContain('length=6144');
+  });
+
   it('keeps the answer of an exhibit back until it was run or asked for', async () => {
     await open('#/gallery', '.question');
     expect(await count('.list .item')).toBeGreaterThanOrEqual(8);

@@ -28,6 +28,8 @@ export interface AskedInAddress {
   /** Writes the address again: `more` has changed. */
   readonly write: () => void;
 }
+/** What was asked last, on either screen: the other one begins with it. */
+let askedLast: AskedRequest = FIRST_REQUEST;
 /** `routeName`: the screen whose address it is; `more`: what else belongs into it. */
 export function useAskedInAddress(
   routeName: string,
@@ -37,7 +39,8 @@ export function useAskedInAddress(
   const images = useImagesStore();
   const route = useRoute();
   const router = useRouter();
-  const request = ref<AskedRequest>(requestFromQuery(route.query, FIRST_REQUEST));
+  const request = ref<AskedRequest>(requestFromQuery(route.query, askedLast));
+  watch(request, (now) => (askedLast = now), { immediate: true });
   const target = computed(() => experiment.experiment?.target ?? null);
   const info = computed(() => images.probed?.info ?? null);
   watch(
