@@ -24,6 +24,8 @@ export interface DevicePorts {
     readonly submitBatch: number;
     readonly direct: boolean;
     readonly readOnly: boolean;
+    /** What is over when `submit` returns ends inside it: nobody has to sleep, as with a RAM disk. Absent: it ends in `wait`. */
+    readonly endsInSubmit?: boolean;
   };
 }
 

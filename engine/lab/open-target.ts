@@ -140,6 +140,8 @@ export function openTarget(
       submitBatch: options.submitBatch,
       direct: options.direct,
       readOnly,
+      // A trace shows the submitter's sleep, which the kernel has; without one it is only time lost.
+      endsInSubmit: options.traceRowsMax === 0,
     },
   });
   const { wrapDevice } = options;

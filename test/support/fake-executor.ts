@@ -22,16 +22,13 @@ export interface FakeFaults {
   orderSeed?: number;
   offsetAlignBytes?: number;
   memoryAlignBytes?: number;
+  /** An operation is over when `push` returns, as with the sync executor. */
+  isBlocking?: boolean;
 }
 
 export class FakeExecutor implements Executor {
   readonly id = 'sync';
-  readonly supports: ExecutorCapabilities = {
-    polled: false,
-    fixedBuffers: false,
-    fsync: true,
-    blocking: false,
-  };
+  readonly supports: ExecutorCapabilities;
   readonly slots: RawSlots;
   readonly log: {
     readonly kind: number;
@@ -51,6 +48,12 @@ export class FakeExecutor implements Executor {
     readonly depth: number,
     private readonly faults: FakeFaults,
   ) {
+    this.supports = {
+      polled: false,
+      fixedBuffers: false,
+      fsync: true,
+      blocking: faults.isBlocking ?? false,
+    };
     this.slots = {
       kind: new Uint8Array(depth),
       flags: new Uint8Array(depth),
@@ -72,6 +75,7 @@ export class FakeExecutor implements Executor {
   }
   push(slot: number): void {
     this.queued.push(slot);
+    if (this.supports.blocking) this.commit();
   }
   commit(): void {
     this.commitCount++;

@@ -30,6 +30,7 @@ interface Setup extends FakeFaults {
   readonly pages?: number;
   readonly readOnly?: boolean;
   readonly direct?: boolean;
+  readonly endsInSubmit?: boolean;
   readonly options?: Readonly<Record<string, unknown>>;
 }
 
@@ -45,6 +46,7 @@ function setUp(setup: Setup = {}) {
     submitBatch: 1,
     direct: setup.direct ?? true,
     readOnly: setup.readOnly ?? false,
+    endsInSubmit: setup.endsInSubmit ?? false,
   } as const;
   const open = () =>
     openDevice(
@@ -242,6 +244,30 @@ describe('image-file', () => {
     const world = setUp();
     expect(world.open).toThrow('100 bytes');
     expect(world.host.openImages.size).toBe(0);
+  });
+
+  it('ends inside submit what a blocking executor has done, also where an end submits again', () => {
+    for (const endsInSubmit of [true, false]) {
+      const world = setUp({ isBlocking: true, endsInSubmit, transferBytesMax: 2048 });
+      const { device } = world.open();
+      const first = send(world, device, 'write', 0, [[300, 0, 512]]);
+      expect(first).toEqual(endsInSubmit ? [0] : []);
+      world.kernel.drain();
+      let second: number[] = [];
+      const bio = world.kernel.allocateBio(1);
+      bio.op = 'write';
+      bio.device = device;
+      bio.sectorStart = 8;
+      // Comes out short first, so that the rest is pushed while the completions are walked.
+      bio.pushVector(301, 0, 4096);
+      bio.onEnd = () => {
+        second = send(world, device, 'read', 0, [[302, 0, 512]]);
+      };
+      world.kernel.submitBio(bio);
+      world.kernel.drain();
+      expect([first, second, bio.status]).toEqual([[0], [0], 0]);
+      expect(device.inFlightCount).toBe(0);
+    }
   });
 
   it('refuses writes on a read-only image, and reaps all before it closes', () => {

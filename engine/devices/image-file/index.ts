@@ -86,12 +86,15 @@ export class ImageFileDevice implements BlockDevice {
   private readonly iovecs: IovecPages;
   private readonly runs: BufferRuns;
   private isClosed = false;
+  private isActing = false;
 
   constructor(
     private readonly image: OpenImage,
     private readonly executor: Executor,
     memory: Memory,
     logicalBlockBytes: number,
+    /** The executor is done with a request when it has taken it, and the request may end at once. */
+    private readonly endsInSubmit: boolean,
   ) {
     this.name = image.path;
     this.isReadOnly = image.isReadOnly;
@@ -112,7 +115,10 @@ export class ImageFileDevice implements BlockDevice {
   }
 
   submit(request: DeviceRequest): 'queued' | 'busy' {
-    return this.push(request, 0) ? 'queued' : 'busy';
+    if (!this.push(request, 0)) return 'busy';
+    // Not from inside an end function: the list of completions is being walked then, and `wait` has the rest.
+    if (this.endsInSubmit && !this.isActing) this.wait(0);
+    return 'queued';
   }
 
   commit(): void {
@@ -217,6 +223,15 @@ export class ImageFileDevice implements BlockDevice {
   private act(): number {
     const count = this.completionCount;
     this.completionCount = 0;
+    this.isActing = true;
+    try {
+      return this.endCompletions(count);
+    } finally {
+      this.isActing = false;
+    }
+  }
+
+  private endCompletions(count: number): number {
     let endedCount = 0;
     for (let index = 0; index < count; index++) {
       const completion = this.completions[index] as Completion;
@@ -317,7 +332,8 @@ function openImageFile(ports: DevicePorts, chosen: OptionsOf<typeof options>): O
     const asked = { depth, submitBatch, polled: false };
     const opened = executors.open(io.ioEngine, asked, memory.arena);
     executor = opened.executor;
-    const device = new ImageFileDevice(image, executor, memory, logicalBlockBytes);
+    const endsInSubmit = executor.supports.blocking && (io.endsInSubmit ?? false);
+    const device = new ImageFileDevice(image, executor, memory, logicalBlockBytes, endsInSubmit);
     return {
       device,
       executorChoice: opened.choice,
