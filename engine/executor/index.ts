@@ -64,7 +64,9 @@ function openTested(
   const opened = module.open(host, { depth, submitBatch, polled: options.polled });
   if (!options.polled) closeAfterTest(module, host, opened.executor, false);
   if (depth < options.depth) {
-    notes.push(`${module.id} has at most ${String(depth)} slots, ${String(options.depth)} were asked for.`);
+    notes.push(
+      `${module.id} has at most ${String(depth)} slots, ${String(options.depth)} were asked for.`,
+    );
   }
   notes.push(...opened.notes);
   return opened.executor;
