@@ -265,6 +265,68 @@ export interface FileExtent {
   readonly state: 'hole' | 'mapped' | 'unwritten';
 }
 
+/** What a block of the device is used for: the colours of the block map. `outside`: beyond the file system, or between its parts. */
+export const BLOCK_USES = [
+  'free',
+  'data',
+  'unwritten',
+  'directory',
+  'map',
+  'superblock',
+  'descriptors',
+  'bitmap',
+  'inodes',
+  'fat',
+  'tree',
+  'journal',
+  'reserved',
+  'outside',
+] as const;
+export type BlockUse = (typeof BLOCK_USES)[number];
+
+/** Neighbouring blocks of one use and one owner. */
+export interface BlockRange {
+  readonly deviceBlock: number;
+  readonly count: number;
+  readonly use: BlockUse;
+  /** Whose they are; null: of no file. */
+  readonly inodeNumber: number | null;
+  /** Which block of the owner the first one is; null where they are not its content. */
+  readonly fileBlock: number | null;
+}
+
+/** A field of a structure on the disk, for the hex view. */
+export interface StructureField {
+  /** The field's name on the disk, as the file system's own documentation has it: `s_free_blocks_count_lo`. */
+  readonly name: string;
+  /** From the start of the block. */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** The value as a person reads it: `4096`, `0xef53`, `2026-11-21 05:30:00 UTC`. */
+  readonly value: string;
+  /** What it means, in a few words; empty where the name says it. */
+  readonly help: string;
+}
+export interface BlockDescription {
+  readonly range: BlockRange;
+  /** `inode table of group 3`, `extent node of inode 12`, `data of inode 12`. */
+  readonly title: string;
+  readonly fields: readonly StructureField[];
+}
+
+/** One fact of a superblock or an inode: `Block size`, `4096 bytes`. */
+export interface NamedFact {
+  readonly id: string;
+  readonly title: string;
+  readonly value: string;
+}
+
+/**
+ * fallocate(2): `allocate` moves the end of the file where the range goes beyond it, `keep-size` does not, `punch` gives blocks back
+ * (FALLOC_FL_PUNCH_HOLE), `zero` makes the range read as zeros with its blocks kept (FALLOC_FL_ZERO_RANGE).
+ */
+export type FallocateMode = 'allocate' | 'keep-size' | 'punch' | 'zero';
+
 /** An open file of a mounted file system. All returns are the kernel's: bytes or minus an errno. */
 export interface OpenFile {
   readonly inode: Inode;
@@ -309,6 +371,24 @@ export interface MountedFileSystem {
   /** Moves a name; an existing target is EEXIST. Absent: it cannot. */
   rename?(from: Inode, fromName: string, to: Inode, toName: string): Task<Result<void>>;
   truncate(inode: Inode, sizeBytes: number): Task<KernelReturn>;
+  /** fallocate(2): 0 or minus an errno (EOPNOTSUPP for a mode that it cannot). Absent: none of them. */
+  fallocate?(
+    inode: Inode,
+    mode: FallocateMode,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Task<KernelReturn>;
+  /** rmdir(2): ENOTEMPTY where something is in it. Absent: it cannot. */
+  removeDirectory?(directory: Inode, name: string): Task<Result<void>>;
+  /**
+   * Every block of the device once, in order and without gaps, neighbours of one use and owner joined: the block map of the whole
+   * image. Reads metadata only. Absent: not known.
+   */
+  layout?(): Task<Result<readonly BlockRange[]>>;
+  /** What a block belongs to and what its fields say, from the block's own bytes. Absent: not known. */
+  describeBlock?(deviceBlock: number): Task<Result<BlockDescription>>;
+  /** Facts of the superblock (null) or of an inode, for `stat` and the side of the image's page. Absent: none. */
+  facts?(inodeNumber: number | null): Task<Result<readonly NamedFact[]>>;
   statfs(): FileSystemProbe;
   /** Writes back everything dirty, marks the file system clean, flushes. */
   unmount(): Task<KernelReturn>;
