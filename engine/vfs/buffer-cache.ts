@@ -23,6 +23,8 @@ export class BlockBuffer {
   readonly words: Uint32Array;
   readonly view: DataView;
   isUptodate = false;
+  /** buffer_verified: the file system has checked the content; false again once it is read anew. */
+  isVerified = false;
   isDirty = false;
   /** Nothing on the disk points at it yet: it is written before what will. */
   isUnlinked = false;
@@ -145,6 +147,7 @@ export class BufferCache {
       return error;
     }
     buffer.isUptodate = true;
+    buffer.isVerified = false;
     return buffer;
   }
 
@@ -156,6 +159,7 @@ export class BufferCache {
     buffer.pinCount++;
     buffer.bytes.fill(0);
     buffer.isUptodate = true;
+    buffer.isVerified = true;
     buffer.isUnlinked = true;
     this.markDirty(buffer, owner);
     return buffer;

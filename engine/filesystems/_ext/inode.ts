@@ -74,6 +74,11 @@ export class ExtInode extends CoreInode {
     return this.sectorCount > aclSectors;
   }
 
+  /** i_csum_seed: what checksums of this inode's extent, directory and index blocks begin from. */
+  get checksumSeed(): number {
+    return this.state.checksums.inodeSeed(this.inodeNumber, this.generation);
+  }
+
   /** mark_inode_dirty */
   markDirty(): void {
     if (this.isGone) return;

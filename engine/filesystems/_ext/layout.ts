@@ -13,15 +13,24 @@
  *    64 checked 68 interval 72 os       76 revision 80 uid,gid   84 first ino       88 ino size,grp u16  92 compat
  *    96 incompat 100 ro_compat 104 uuid[16] 120 label[16] 136 last mounted[64] ... 204 prealloc u8,u8, 206 reserved gdt u16
  *   208 journal uuid 224 journal ino 232 orphans 236 hash seed[16] 252 hash u8 254 desc size u16 256 mount opts 260 first meta_bg
- *   264 mkfs time
+ *   264 mkfs time  268 journal inode's blocks[17]  336 blocks high  340 reserved high  344 free blk high  348 min extra u16
+ *   350 want extra u16  352 flags  372 log2(groups/flex) u8  373 checksum type u8  584 overhead  588 backup groups[2] (sparse_super2)
+ *   624 checksum seed (metadata_csum_seed)  640 orphan file's inode  1020 checksum
  *
  *   group descriptor, 32 bytes
  *     0 block bitmap   4 inode bitmap   8 inode table   12 free blocks u16   14 free inodes u16   16 directories u16   18 flags u16
+ *    20 exclude bitmap  24 block bitmap checksum u16  26 inode bitmap checksum u16  28 inodes unused at the end u16  30 checksum u16
+ *   with 64bit 64 bytes: the upper halves
+ *    32 block bitmap  36 inode bitmap  40 inode table  44 free blocks u16  46 free inodes u16  48 directories u16  50 unused u16
+ *    52 exclude bitmap  56 block bitmap checksum u16  58 inode bitmap checksum u16
  *
  *   inode, 128 bytes or more
  *     0 mode u16   2 uid u16   4 size low   8 atime  12 ctime  16 mtime  20 dtime  24 gid u16  26 links u16
  *    28 sectors (512)  32 flags  36 os1  40 block[15]: 12 direct, indirect, double, triple  100 generation  104 acl block
- *   108 size high (files)  112 fragment  116 os2[12]
+ *   108 size high  112 fragment  116 os2: 116 sectors high u16, 118 acl high u16, 120 uid high u16, 122 gid high u16, 124 checksum u16
+ *   behind the first 128 bytes, as far as 128 + extra bytes go
+ *   128 extra bytes u16  130 checksum high u16  132 ctime extra  136 mtime extra  140 atime extra  144 birth  148 birth extra
+ *   152 version high  156 project;  behind them extended attributes
  *
  *   directory entry, multiple of 4 bytes, chained through the block by its length
  *     0 inode   4 length u16   6 name length u8   7 kind u8   8 name
@@ -39,8 +48,12 @@ export const SB = {
   lastCheck: 64, checkInterval: 68, creatorOs: 72, revision: 76, firstInode: 84, inodeSize: 88,
   groupNumber: 90, featureCompat: 92, featureIncompat: 96, featureRoCompat: 100, uuid: 104, label: 120,
   reservedDescriptors: 206, journalInode: 224, lastOrphan: 232, hashSeed: 236, descriptorSize: 254,
-  firstMetaGroup: 260, mkfsTime: 264, flags: 352,
+  firstMetaGroup: 260, mkfsTime: 264, blocksCountHigh: 336, reservedBlocksHigh: 340, freeBlocksHigh: 344,
+  minExtraBytes: 348, wantExtraBytes: 350, flags: 352, logGroupsPerFlex: 372, checksumType: 373,
+  journalBackupType: 253, journalBlocks: 268, defaultHashVersion: 252, overheadClusters: 584,
+  backupGroups: 588, checksumSeed: 624, orphanFileInode: 640, checksum: 1020,
 } as const; // prettier-ignore
+export const CHECKSUM_TYPE_CRC32C = 1;
 
 /** Bits of the superblock's state. */
 export const STATE_VALID = 1;
@@ -49,13 +62,24 @@ export const STATE_ERRORS = 2;
 /** Offsets in a group descriptor. */
 export const GD = {
   blockBitmap: 0, inodeBitmap: 4, inodeTable: 8, freeBlocks: 12, freeInodes: 14, directories: 16,
+  flags: 18, excludeBitmap: 20, blockBitmapChecksum: 24, inodeBitmapChecksum: 26, unusedInodes: 28,
+  checksum: 30, blockBitmapHigh: 32, inodeBitmapHigh: 36, inodeTableHigh: 40, freeBlocksHigh: 44,
+  freeInodesHigh: 46, directoriesHigh: 48, unusedInodesHigh: 50, excludeBitmapHigh: 52,
+  blockBitmapChecksumHigh: 56, inodeBitmapChecksumHigh: 58,
 } as const; // prettier-ignore
 export const DESCRIPTOR_BYTES = 32;
+/** With the feature 64bit a descriptor has this many bytes or more. */
+export const DESCRIPTOR_BYTES_64BIT = 64;
+/** Flags of a group: bitmaps that were never written and stand for their initial content, and a zeroed inode table. */
+export const GROUP_FLAG = { inodeUninit: 1, blockUninit: 2, inodeTableZeroed: 4 } as const;
 
 /** Offsets in an inode. */
 export const INO = {
   mode: 0, uid: 2, sizeLow: 4, accessTime: 8, changeTime: 12, modifyTime: 16, deleteTime: 20, gid: 24,
   linkCount: 26, sectors: 28, flags: 32, pointers: 40, generation: 100, aclBlock: 104, sizeHigh: 108,
+  sectorsHigh: 116, aclBlockHigh: 118, uidHigh: 120, gidHigh: 122, checksum: 124, extraBytes: 128,
+  checksumHigh: 130, changeTimeExtra: 132, modifyTimeExtra: 136, accessTimeExtra: 140, birthTime: 144,
+  birthTimeExtra: 148, versionHigh: 152, project: 156,
 } as const; // prettier-ignore
 export const INODE_BYTES_MIN = 128;
 
@@ -83,8 +107,9 @@ export const LINKS_MAX = 32000;
 
 /** Inode flags that matter here. */
 export const INODE_FLAG = {
-  compressed: 0x4, immutable: 0x10, append: 0x20, encrypted: 0x800, index: 0x1000, extents: 0x80000,
-  inlineData: 0x10000000,
+  compressed: 0x4, immutable: 0x10, append: 0x20, encrypted: 0x800, index: 0x1000, hugeFile: 0x40000,
+  extents: 0x80000, verity: 0x100000, attributeInode: 0x200000, inlineData: 0x10000000,
+  project: 0x20000000, casefold: 0x40000000,
 } as const; // prettier-ignore
 
 export const COMPAT = {

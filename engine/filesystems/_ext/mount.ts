@@ -22,6 +22,7 @@ import {
 import { Allocator } from './allocator.ts';
 import { BlockMap } from './block-map.ts';
 import { mendImage } from './check.ts';
+import { Checksums } from './checksum.ts';
 import { Committer } from './commit.ts';
 import type { FamilyMember } from './family.ts';
 import { ExtFileSystem } from './file-system.ts';
@@ -170,6 +171,7 @@ function* makeState(
     device,
     superblock,
     geometry,
+    checksums: new Checksums(superblock.record),
     groups,
     cache,
     pageSettings: {

@@ -10,6 +10,7 @@ import type {
   PageCacheSettings,
 } from '../../vfs/index.ts';
 import type { BlockDevice } from '../../block/index.ts';
+import type { Checksums } from './checksum.ts';
 import { SB } from './layout.ts';
 import type { FamilyMember } from './family.ts';
 import type { GroupTable } from './groups.ts';
@@ -22,6 +23,8 @@ export interface ExtState {
   readonly device: BlockDevice;
   readonly superblock: Superblock;
   readonly geometry: Geometry;
+  /** What seals and verifies metadata of this image. */
+  readonly checksums: Checksums;
   readonly groups: GroupTable;
   readonly cache: BufferCache;
   readonly pageSettings: PageCacheSettings;
