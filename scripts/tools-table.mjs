@@ -44,6 +44,60 @@ export const tools = [
     package: 'appstream',
     usedFor: 'the AppStream metadata',
   },
+  {
+    id: 'c-compiler',
+    programs: ['cc'],
+    package: 'gcc',
+    usedFor: 'building the privileged helper',
+  },
+  {
+    id: 'strace',
+    programs: ['strace'],
+    package: 'strace',
+    usedFor: 'what the privileged helper calls',
+  },
+  {
+    id: 'xfsprogs',
+    programs: ['mkfs.xfs', 'xfs_db', 'xfs_repair', 'xfs_io'],
+    package: 'xfsprogs',
+    usedFor: 'XFS images',
+  },
+  {
+    id: 'btrfs-progs',
+    programs: ['mkfs.btrfs', 'btrfs'],
+    package: 'btrfs-progs',
+    usedFor: 'btrfs images',
+  },
+  {
+    id: 'dosfstools',
+    programs: ['mkfs.fat', 'fsck.fat'],
+    package: 'dosfstools',
+    usedFor: 'FAT images',
+  },
+  {
+    id: 'mtools',
+    programs: ['mcopy', 'mdir'],
+    package: 'mtools',
+    usedFor: 'reading and filling FAT images',
+  },
+  {
+    id: 'fdisk',
+    programs: ['sfdisk'],
+    package: 'fdisk',
+    usedFor: 'images with partitions',
+  },
+  {
+    id: 'libxml2-utils',
+    programs: ['xmllint'],
+    package: 'libxml2-utils',
+    usedFor: 'the polkit policy',
+  },
+  {
+    id: 'man-db',
+    programs: ['man'],
+    package: 'man-db',
+    usedFor: 'the man page',
+  },
 ];
 
 /** Where a program lies, or null. /sbin counts: Debian keeps mke2fs and losetup there, off the PATH of a plain user. */
