@@ -34,6 +34,14 @@ export type {
   JobResult, LatencySummary, OptionSchema, RunProgress, RunResult, SeriesPoint, Target, TraceRow, VerdictClaim,
 }; // prettier-ignore
 
+export { BLOCK_USES } from '../../engine/vfs/contract.ts';
+export type {
+  BlockDescription,
+  BlockUse,
+  NamedFact,
+  StructureField,
+} from '../../engine/vfs/contract.ts';
+
 /** Before the name of an image in the lab's own folder: `lab:first-light.img`. Stands wherever an image's path may stand. */
 export const LAB_IMAGE_PREFIX = 'lab:';
 
