@@ -24,6 +24,8 @@ export interface LabPorts {
   readonly unixMs: () => number;
   /** Makes the arena of a run; `pageCount` pages of 4096 bytes. */
   readonly makeArena: (pageCount: number) => Arena;
+  /** Takes an arena back that nobody reads or writes any more: a later `makeArena` may give it again, cleared. Absent: not kept. */
+  readonly releaseArena?: (arena: Arena) => void;
   readonly imageFiles?: ImageFilePort;
   readonly executors?: ExecutorPort;
   /** CPU time of the engine process so far. */

@@ -79,6 +79,8 @@ export function examine(request: ExplainRequest, ports: LabPorts): Examined {
   } finally {
     // What the request left behind lies in the overlay and goes with it: nothing to unmount.
     target.abandon();
+    const { kernel } = target;
+    if (kernel.inFlightCount === 0) ports.releaseArena?.(kernel.memory.arena);
   }
 }
 

@@ -35,6 +35,8 @@ const WASM_PAGES_MAX = 65_536;
 const HUGE_PAGE_BYTES = 2 * MIB;
 /** MADV_HUGEPAGE of madvise(2). */
 const ADVISE_HUGE_PAGE = 14;
+/** MADV_DONTNEED: private memory is given back to the host, and reads as zeros afterwards. */
+const ADVISE_DONT_NEED = 4;
 
 /** Only advice: a host that has no huge pages, or none free, goes on with small ones, and nothing else changes. */
 function adviseHugePages(baseAddress: number, sizeBytes: number): void {
@@ -72,4 +74,38 @@ export function makeNativeArena(pageCount: number): Arena {
   if (baseAddress % PAGE_BYTES !== 0) throw refuse('it is not page aligned');
   adviseHugePages(baseAddress, sizeBytes);
   return { baseAddress, bytes, words: new Int32Array(buffer, 0, sizeBytes / 4) };
+}
+
+/**
+ * The arena of the question before, for the next one: a tools process that answers many has the memory of one, not what the garbage
+ * collector has not come to yet. At most one is kept, the larger.
+ */
+export class KeptArena {
+  private free: Arena | null = null;
+
+  /** A cleared arena of exactly that many pages, or null. */
+  take(pageCount: number): Arena | null {
+    const { free } = this;
+    if (free === null || free.bytes.length !== pageCount * PAGE_BYTES) return null;
+    this.free = null;
+    return free;
+  }
+
+  /** Nobody, the host's kernel neither, reads or writes it any more. */
+  put(arena: Arena): void {
+    if (this.free !== null && this.free.bytes.length > arena.bytes.length) return;
+    clear(arena);
+    this.free = arena;
+  }
+}
+
+/** By the host where it does that, which also gives the memory back; else byte by byte. */
+function clear(arena: Arena): void {
+  const { baseAddress, bytes } = arena;
+  const host = nativeSyscalls();
+  // A mark at both ends: memory that is shared would keep its content.
+  bytes[0] = 1;
+  bytes[bytes.length - 1] = 1;
+  host?.table.call(host.numbers.madvise, baseAddress, bytes.length, ADVISE_DONT_NEED, 0, 0, 0);
+  if (bytes[0] !== 0 || bytes[bytes.length - 1] !== 0) bytes.fill(0);
 }

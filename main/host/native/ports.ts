@@ -8,7 +8,7 @@ import { performance } from 'node:perf_hooks';
 import { HostError, nanoseconds, type Arena } from '../../../engine/base/index.ts';
 import { openExecutor } from '../../../engine/executor/index.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
-import { makeNativeArena } from './arena.ts';
+import { KeptArena, makeNativeArena } from './arena.ts';
 import { watchHost } from './evidence.ts';
 import { imageFiles } from './image-files.ts';
 import { ioThreads } from './io-threads.ts';
@@ -25,10 +25,14 @@ export const hostClock: LabPorts['clock'] = {
 /** Ports over the real host. On a platform without a system call table the file and executor ports are absent. */
 export function nativePorts(): LabPorts {
   let lastArena: Arena | null = null;
+  const kept = new KeptArena();
   const base: LabPorts = {
     clock: hostClock,
     unixMs: () => Date.now(),
-    makeArena: (pageCount) => (lastArena = makeNativeArena(pageCount)),
+    makeArena: (pageCount) => (lastArena = kept.take(pageCount) ?? makeNativeArena(pageCount)),
+    releaseArena: (arena) => {
+      kept.put(arena);
+    },
     cpuTimes: () => {
       const { user, system } = process.cpuUsage();
       return { userNs: user * NS_PER_US, systemNs: system * NS_PER_US };
