@@ -43,6 +43,17 @@ export const layers = [
     list: 'engine/devices/*',
   },
   {
+    name: 'engine/devices/_host-file',
+    files: ['engine/devices/_host-file/**'],
+    may: [
+      'engine/base/**',
+      'engine/memory/**',
+      'engine/block/**',
+      'engine/devices/contract.ts',
+      ...contracts,
+    ],
+  },
+  {
     name: 'engine/devices/x',
     files: ['engine/devices/**'],
     may: [
@@ -50,6 +61,7 @@ export const layers = [
       'engine/memory/**',
       'engine/block/**',
       'engine/devices/contract.ts',
+      'engine/devices/_host-file/**',
       ...contracts,
     ],
     modules: 'engine/devices/*',

@@ -10,7 +10,7 @@ import { RunKernel } from '../../lab/kernel.ts';
 import { Memory, plainArena } from '../../memory/index.ts';
 import { fakeHost, type FakeFaults } from '../../../test/support/fake-executor.ts';
 import { openDevice } from '../index.ts';
-import { IOVEC_PAGES_MAX } from './index.ts';
+import { IOVEC_PAGES_MAX } from '../_host-file/index.ts';
 
 const SIZE_BYTES = 256 * 1024;
 let folder: string;
