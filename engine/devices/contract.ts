@@ -17,6 +17,7 @@ export interface DevicePorts {
   readonly scheduler: Scheduler;
   readonly imageFiles?: ImageFilePort;
   readonly executors?: ExecutorPort;
+  readonly loops?: LoopPort;
   /** What the run asks of the executor; devices without one ignore it. */
   readonly io: {
     readonly ioEngine: ExecutorId;
@@ -49,6 +50,28 @@ export interface OpenImage {
   changedWhy?(): string | null;
   close(): void;
 }
+/** Attaches image files to loop devices of the host, through the privileged helper. Throws `HostError`. */
+export interface LoopPort {
+  attach(imagePath: string, ask: LoopAsk): OpenLoop;
+}
+export interface LoopAsk {
+  /** Logical blocks of the device: 512, 1024, 2048 or 4096. */
+  readonly sectorBytes: number;
+  readonly readOnly: boolean;
+  /** LO_FLAGS_DIRECT_IO: the loop driver goes around the page cache of the file system under the image. */
+  readonly directIo: boolean;
+  /** The device itself is used with O_DIRECT. */
+  readonly direct: boolean;
+}
+/** A loop device as the kernel says that it is, which may only be as asked for. */
+export interface OpenLoop {
+  /** The device as a file of the host: its `fd` is the device's, its `path` the image's. Closing it detaches. */
+  readonly image: OpenImage;
+  /** The N of /dev/loopN. */
+  readonly number: number;
+  readonly sectorBytes: number;
+  readonly hasDirectIo: boolean;
+}
 /** Makes executors over the host's system calls, falling back io_uring, libaio, threads where the host refuses. */
 export interface ExecutorPort {
   open(
@@ -65,7 +88,7 @@ export interface DeviceModule<S extends OptionSchema = OptionSchema> {
   readonly help: string;
   readonly options: S;
   /** Ports that the module cannot do without; the interface says what is missing. */
-  readonly needs: readonly ('imageFiles' | 'executors')[];
+  readonly needs: readonly ('imageFiles' | 'executors' | 'loops')[];
   /** True where time is the model's own: the run uses a virtual clock, which `CompletionSource.wait` moves. */
   readonly virtualTime: boolean;
   /** Throws `HostError` where the host or the options refuse. */

@@ -3,12 +3,18 @@
 import { HostError, resolveOptions, type OptionSchema } from '../base/index.ts';
 import type { DeviceModule, DevicePorts, OpenDevice } from './contract.ts';
 import { imageFileDevice } from './image-file/index.ts';
+import { loopDevice } from './loop/index.ts';
 import { memoryDevice } from './memory/index.ts';
 import { modelDevice } from './model/index.ts';
 
 export type * from './contract.ts';
 
-export const DEVICES: readonly DeviceModule[] = [imageFileDevice, memoryDevice, modelDevice];
+export const DEVICES: readonly DeviceModule[] = [
+  imageFileDevice,
+  loopDevice,
+  memoryDevice,
+  modelDevice,
+];
 
 /** The module of that id; an unknown one is a `HostError` that lists those there are. */
 export function deviceModule(id: string): DeviceModule {

@@ -62,6 +62,7 @@ function setUp(module: DeviceModule, readOnly = false) {
     io,
     ...(module.needs.includes('imageFiles') && { imageFiles: host.imageFiles }),
     ...(module.needs.includes('executors') && { executors: host.executors }),
+    ...(module.needs.includes('loops') && { loops: host.loops }),
   };
   const opened = openDevice(module.id, given, ports);
   return { kernel, memory, host, given, ports, opened, device: opened.device };

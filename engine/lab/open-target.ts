@@ -134,6 +134,7 @@ export function openTarget(
     scheduler,
     ...(ports.imageFiles !== undefined && { imageFiles: ports.imageFiles }),
     ...(ports.executors !== undefined && { executors: ports.executors }),
+    ...(ports.loops !== undefined && { loops: ports.loops }),
     io: {
       ioEngine: options.ioEngine,
       depth: options.depth,

@@ -46,7 +46,9 @@ export class HostInfo {
       return fact?.state === 'no' ? fact.text : null;
     };
     return {
-      devices: DEVICES.map((module) => moduleInfo(module, null)),
+      devices: DEVICES.map((module) =>
+        moduleInfo(module, module.needs.includes('loops') ? whyNot('helper') : null),
+      ),
       fileSystems: FILE_SYSTEMS.map((module) => ({
         ...moduleInfo(module, null),
         canWrite: module.supports.write === true,

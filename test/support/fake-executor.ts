@@ -5,7 +5,12 @@
  */
 import { closeSync, fdatasyncSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { ERRNO, Sfc32, below, type Arena, type Errno } from '../../engine/base/index.ts';
-import type { ExecutorPort, ImageFilePort, OpenImage } from '../../engine/devices/contract.ts';
+import type {
+  ExecutorPort,
+  ImageFilePort,
+  LoopPort,
+  OpenImage,
+} from '../../engine/devices/contract.ts';
 import {
   RAW_KIND,
   type Executor,
@@ -155,6 +160,8 @@ export class FakeExecutor implements Executor {
 export interface FakeHost {
   readonly imageFiles: ImageFilePort;
   readonly executors: ExecutorPort;
+  /** Devices that are the image itself. */
+  readonly loops: LoopPort;
   /** Every executor that was opened, in order. */
   readonly opened: FakeExecutor[];
   /** Every image that is open now. */
@@ -199,5 +206,13 @@ export function fakeHost(arena: Arena, faults: FakeFaults = {}): FakeHost {
       return { executor, choice };
     },
   };
-  return { imageFiles, executors, opened, openImages };
+  const loops: LoopPort = {
+    attach: (path, { sectorBytes, readOnly, directIo, direct }) => ({
+      image: imageFiles.open(path, { readOnly, direct }),
+      number: 0,
+      sectorBytes,
+      hasDirectIo: directIo,
+    }),
+  };
+  return { imageFiles, executors, loops, opened, openImages };
 }

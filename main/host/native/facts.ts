@@ -20,6 +20,7 @@ import { arch, availableParallelism, cpus, platform, release } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { EXECUTORS, type ExecutorId } from '../../../engine/executor/index.ts';
 import type { HostFact } from '../../contract/types.ts';
+import { helperStart } from './helper-session.ts';
 import { cachedBytes } from './memory-page-cache.ts';
 import { imageFiles } from './image-files.ts';
 import { nativePorts } from './ports.ts';
@@ -168,6 +169,18 @@ function loopFact(): HostFact {
   return { ...base, state: 'yes', text: `The host has ${String(count)}, and we may attach more.`, remedy: null };
 } // prettier-ignore
 
+/** Whether it could be started; asking it would ask the person for a password. */
+function helperFact(): HostFact {
+  const base = { id: 'helper', title: 'Privileged helper' } as const;
+  const start = helperStart();
+  if ('missingWhy' in start) {
+    const text = `Not here: ${start.missingWhy}. Only loop devices, verification mounts and kernel traces take it.`;
+    return { ...base, state: 'no', text, remedy: start.remedy };
+  }
+  const text = `${[start.command, ...start.words].join(' ')}: loop devices, verification mounts and kernel traces.`;
+  return { ...base, state: 'yes', text, remedy: null };
+}
+
 /** Without importing electron: its package would try to fetch the runtime. */
 export function electronFact(): HostFact {
   const base = { id: 'electron', title: 'Electron runtime' } as const;
@@ -207,13 +220,7 @@ export function hostFacts(dataFolder: string): HostFact[] {
     ...executorFacts(),
     pageCacheFact(),
     loopFact(),
-    {
-      id: 'helper',
-      title: 'Privileged helper',
-      state: 'no',
-      text: 'This version has none; nothing it can do takes one.',
-      remedy: null,
-    },
+    helperFact(),
     electronFact(),
   ];
 } // prettier-ignore

@@ -12,6 +12,7 @@ import { KeptArena, makeNativeArena } from './arena.ts';
 import { watchHost } from './evidence.ts';
 import { imageFiles } from './image-files.ts';
 import { ioThreads } from './io-threads.ts';
+import { loops } from './loops.ts';
 import { nativeSyscalls } from './syscalls.ts';
 
 const NS_PER_MS = 1e6;
@@ -44,6 +45,7 @@ export function nativePorts(): LabPorts {
     ...base,
     imageFiles,
     watchHost,
+    loops,
     executors: {
       open(asked, options, arena) {
         const data = arena ?? lastArena;
