@@ -160,7 +160,10 @@ const isTrusted = (path: string): boolean => {
   return stats?.isFile() === true && stats.uid === 0 && (stats.mode & 0o022) === 0;
 };
 
-/** Decides how to start the helper. Never asks the person anything. */
+/**
+ * Decides how to start the helper. Never asks the person anything. A privileged lab may be told another place by DIOLAB_HELPER; what
+ * root does not own alone is not taken there either.
+ */
 export function helperStart(effectiveUid = process.geteuid?.() ?? -1): HelperStart {
   if (process.platform !== 'linux') {
     return {
@@ -169,7 +172,9 @@ export function helperStart(effectiveUid = process.geteuid?.() ?? -1): HelperSta
     };
   }
   if (effectiveUid === 0) {
-    const found = [builtHelper(), INSTALLED_HELPER].find(isTrusted);
+    const told = process.env['DIOLAB_HELPER'];
+    const places = [...(told === undefined ? [] : [told]), builtHelper(), INSTALLED_HELPER];
+    const found = places.find(isTrusted);
     if (found !== undefined) return { command: found, words: [] };
     return {
       missingWhy: 'the helper is not built',
