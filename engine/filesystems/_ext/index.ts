@@ -2,6 +2,6 @@
 /** What the ext file systems share: layout, checks, block map, allocation, directories, commit, format. */
 export type { FamilyMember } from './family.ts';
 export { ExtFileSystem } from './file-system.ts';
-export { formatExt2, type FormatOptions } from './format.ts';
+export { EXT2_FORMAT, EXT3_FORMAT, EXT4_FORMAT } from './format-options.ts';
 export { INCOMPAT, RO_COMPAT } from './layout.ts';
 export { mountExt, probeExt } from './mount.ts';

@@ -47,7 +47,7 @@ export const SB = {
   mountTime: 44, writeTime: 48, mountCount: 52, maxMountCount: 54, magic: 56, state: 58, errors: 60,
   lastCheck: 64, checkInterval: 68, creatorOs: 72, revision: 76, firstInode: 84, inodeSize: 88,
   groupNumber: 90, featureCompat: 92, featureIncompat: 96, featureRoCompat: 100, uuid: 104, label: 120,
-  reservedDescriptors: 206, journalInode: 224, lastOrphan: 232, hashSeed: 236, descriptorSize: 254,
+  reservedDescriptors: 206, journalInode: 224, lastOrphan: 232, hashSeed: 236, descriptorSize: 254, defaultMountOptions: 256,
   firstMetaGroup: 260, mkfsTime: 264, blocksCountHigh: 336, reservedBlocksHigh: 340, freeBlocksHigh: 344,
   minExtraBytes: 348, wantExtraBytes: 350, flags: 352, logGroupsPerFlex: 372, checksumType: 373,
   journalBackupType: 253, journalBlocks: 268, defaultHashVersion: 252, overheadClusters: 584,
@@ -82,11 +82,16 @@ export const INO = {
   birthTimeExtra: 148, versionHigh: 152, project: 156,
 } as const; // prettier-ignore
 export const INODE_BYTES_MIN = 128;
+/** What the kernel uses behind the first 128 bytes of an inode. */
+export const EXTRA_BYTES = 32;
 
 export const DIRECT_POINTERS = 12;
 export const POINTER_COUNT = 15;
 
 export const ROOT_INODE = 2;
+/** Keeps the blocks that more group descriptors would take. */
+export const RESIZE_INODE = 7;
+export const JOURNAL_INODE = 8;
 export const FIRST_INODE_OLD = 11;
 
 /** File types in the mode. */
