@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** The file systems of the trust suites: one line each. contract.ts says what an adapter brings. */
+import type { TrustAdapter } from './contract.ts';
+import { ext2, ext3, ext4 } from './ext.ts';
+
+export type * from './contract.ts';
+
+export const ADAPTERS: readonly TrustAdapter[] = [ext2, ext3, ext4];
