@@ -7,9 +7,11 @@
  */
 import type { KernelReturn, MaybeTask } from '../base/index.ts';
 import type { DirectIo, DirectIoRequest } from '../vfs/index.ts';
-import type { RevisionSpec } from './revision.ts';
+import type { Revision, RevisionSpec } from './revision.ts';
 import { resolveRevision } from './revisions/resolve.ts';
 import { DioPool } from './state.ts';
+import { completeAndInvalidate } from './steps/end.ts';
+import { completeThroughFileSystem, completeWithAllocSem } from './steps/end-plain.ts';
 
 export interface OpenDirectIo {
   readonly directIo: DirectIo;
@@ -27,6 +29,15 @@ export function openDirectIo(spec: RevisionSpec, withCallers = false): OpenDirec
   const { enter, callers } = revision;
   const { effects } = pool;
   const ask = (request: DirectIoRequest): MaybeTask<KernelReturn> => enter(pool, request);
-  const directIo = Object.assign(ask, withCallers ? { effects, callers } : { effects });
+  const endIoLearns = whatEndIoLearns(revision);
+  const common = { effects, endIoLearns };
+  const directIo = Object.assign(ask, withCallers ? { ...common, callers } : common);
   return { directIo, pool };
+}
+
+function whatEndIoLearns(revision: Revision): 'result' | 'bytes' | 'nothing' {
+  if (revision.complete === completeWithAllocSem) return 'bytes';
+  const { complete } = revision;
+  const tells = complete === completeAndInvalidate || complete === completeThroughFileSystem;
+  return tells ? 'result' : 'nothing';
 }

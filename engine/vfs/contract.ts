@@ -163,6 +163,8 @@ export interface DirectIo {
   readonly callers?: DirectIoCallers;
   /** Absent: nobody counts. */
   readonly effects?: DirectIoEffects;
+  /** What end_io learns: how the request ended; bytes, also where it failed; or it is never called. Absent: how it ended. */
+  readonly endIoLearns?: 'result' | 'bytes' | 'nothing';
 }
 
 /**

@@ -39,15 +39,23 @@ import {
 } from './iter-copy.ts';
 import { OnceAnswered } from './once-answered.ts';
 
+/** What differs between the direct requests of one file system: the arguments its direct_IO chooses. */
+export interface DirectWay {
+  readonly getBlock: GetBlock;
+  readonly skipHoles: boolean;
+  /** Absent: none. */
+  readonly endIo?: EndIo;
+}
+
 /** What a file system brings to the generic paths; one object a mounted file system. */
-export interface FileOperations {
+export interface FileOperations extends DirectWay {
   readonly kernel: Kernel;
   readonly device: BlockDevice;
   readonly directIo: DirectIo;
-  readonly getBlock: GetBlock;
   readonly counters: IoCounters;
   readonly locking: DirectIoRequest['locking'];
-  readonly skipHoles: boolean;
+  /** The file system's direct_IO: how this request goes. Absent: all go as the operations themselves say. */
+  readonly directWay?: (inode: CoreInode, iocb: Kiocb, iter: IovIter) => DirectWay;
   readonly cleanAliases: (deviceBlock: number, countBlocks: number) => void;
   /** FMODE_NOWAIT; without it a NOWAIT request is -EOPNOTSUPP. */
   readonly supportsNowait: boolean;
@@ -101,7 +109,7 @@ class FileDirectRequest implements DirectIoRequest {
   readonly skipHoles: boolean;
   readonly cleanAliases: (deviceBlock: number, countBlocks: number) => void;
   readonly counters: IoCounters;
-  readonly endIo: EndIo | null = null;
+  readonly endIo: EndIo | null;
   readonly submitIo: ((bio: Bio, fileOffsetBytes: number) => void) | null = null;
 
   constructor(
@@ -113,9 +121,11 @@ class FileDirectRequest implements DirectIoRequest {
     const { operations } = file;
     this.kernel = operations.kernel;
     this.device = operations.device;
-    this.getBlock = operations.getBlock;
+    const way = operations.directWay?.(inode, iocb, iter) ?? operations;
+    this.getBlock = way.getBlock;
+    this.endIo = way.endIo ?? null;
+    this.skipHoles = way.skipHoles;
     this.locking = operations.locking;
-    this.skipHoles = operations.skipHoles;
     this.cleanAliases = operations.cleanAliases;
     this.counters = operations.counters;
     this.writeSync = file.writeSync;

@@ -9,8 +9,7 @@
 import { ERRNO, type KernelReturn, type Task } from '../../base/index.ts';
 import type { BlockBuffer } from '../../vfs/index.ts';
 import { clearBit, findClear, findClearByte, setBit, testBit } from './bitmap.ts';
-import { headBlocks } from './groups.ts';
-import { LINKS_MAX, ROOT_INODE } from './layout.ts';
+import { GROUP_FLAG, ROOT_INODE } from './layout.ts';
 import type { ExtInode } from './inode.ts';
 import { noteDamage, type ExtState } from './state.ts';
 
@@ -20,12 +19,8 @@ export const NEEDS_BLOCK = -4096;
 export class Allocator {
   /** First block of the run that `takeRunNow` took. */
   runStart = 0;
-  /** Groups whose block bitmap was seen to mark the group's own metadata. */
-  private readonly checked: Uint8Array;
 
-  constructor(private readonly state: ExtState) {
-    this.checked = new Uint8Array(state.geometry.groupCount);
-  }
+  constructor(private readonly state: ExtState) {}
 
   /**
    * ext2_new_blocks: takes a run of 1..`wanted` contiguous blocks near `goal`; its length, with `runStart` set. -ENOSPC, -EUCLEAN or
@@ -59,8 +54,8 @@ export class Allocator {
       const group = groups.groupOf(block);
       const first = groups.firstBlock(group);
       const end = Math.min(start + count, first + groups.blocksIn(group));
-      const bitmap = cache.peek(groups.blockBitmap[group] as number);
-      if (bitmap === null) return false;
+      const bitmap = this.blockBitmapNow(group);
+      if (typeof bitmap === 'number') return bitmap !== NEEDS_BLOCK;
       let freed = 0;
       for (; block < end; block++) {
         if (!testBit(bitmap.bytes, block - first) || groups.isSystemBlock(block)) {
@@ -71,6 +66,7 @@ export class Allocator {
         freed++;
       }
       if (freed > 0) groups.addFreeBlocks(group, freed);
+      groups.unsealedBlockBitmaps.add(group);
       cache.markDirty(bitmap, 0);
     }
     return true;
@@ -78,14 +74,19 @@ export class Allocator {
 
   /** `returnRunNow` where bitmaps may have to be read first. 0 or minus an errno. */
   *returnRun(start: number, count: number): Task<KernelReturn> {
-    const { groups } = this.state;
+    const { groups, cache } = this.state;
     for (let block = start; block < start + count;) {
       const group = groups.groupOf(block);
       const end = Math.min(start + count, groups.firstBlock(group) + groups.blocksIn(group));
-      const bitmap = yield* this.bitmap(groups.blockBitmap[group] as number);
-      if (typeof bitmap === 'number') return bitmap;
+      let bitmap = this.blockBitmapNow(group);
+      while (typeof bitmap === 'number') {
+        if (bitmap !== NEEDS_BLOCK) return bitmap;
+        const loaded = yield* cache.load(groups.blockBitmap[group] as number);
+        if (typeof loaded === 'number') return loaded;
+        bitmap = this.blockBitmapNow(group);
+        cache.release(loaded);
+      }
       this.returnRunNow(block, end - block);
-      this.state.cache.release(bitmap);
       block = end;
     }
     return 0;
@@ -93,17 +94,10 @@ export class Allocator {
 
   private takeInGroupNow(group: number, goalBit: number, wanted: number): number {
     const { groups, cache } = this.state;
-    const bitmap = cache.peek(groups.blockBitmap[group] as number);
-    if (bitmap === null) return NEEDS_BLOCK;
-    if (this.checked[group] === 0) {
-      if (!this.marksOwnBlocks(group, bitmap)) {
-        noteDamage(this.state, `block bitmap of group ${String(group)} frees its own metadata`);
-        return -ERRNO.EUCLEAN;
-      }
-      this.checked[group] = 1;
-    }
+    const bitmap = this.blockBitmapNow(group);
+    if (typeof bitmap === 'number') return bitmap;
     const end = groups.blocksIn(group);
-    const start = findRun(bitmap.bytes, goalBit, end);
+    const start = findRun(bitmap.bytes, goalBit, end, wanted);
     if (start < 0) return 0;
     let count = 0;
     while (count < wanted && start + count < end && !testBit(bitmap.bytes, start + count)) {
@@ -111,31 +105,55 @@ export class Allocator {
       count++;
     }
     groups.addFreeBlocks(group, -Math.min(count, groups.freeBlocks(group)));
+    groups.unsealedBlockBitmaps.add(group);
     cache.markDirty(bitmap, 0);
     this.runStart = groups.firstBlock(group) + start;
     return count;
   }
 
-  /** ext2_valid_block_bitmap */
-  private marksOwnBlocks(group: number, bitmap: BlockBuffer): boolean {
-    const { groups, geometry } = this.state;
-    const first = groups.firstBlock(group);
-    for (let bit = 0; bit < headBlocks(geometry, group); bit++) {
-      if (!testBit(bitmap.bytes, bit)) return false;
+  /** The bitmap of a group, verified; one that was never written is made. `NEEDS_BLOCK` or minus an errno. */
+  private blockBitmapNow(group: number): BlockBuffer | number {
+    const { groups, cache } = this.state;
+    const deviceBlock = groups.blockBitmap[group] as number;
+    if (groups.hasFlag(group, GROUP_FLAG.blockUninit)) {
+      const made = cache.create(deviceBlock, 0);
+      if (made === null) return -ERRNO.ENOMEM;
+      groups.fillBlockBitmap(group, made.bytes);
+      made.isUnlinked = false;
+      groups.clearFlag(group, GROUP_FLAG.blockUninit);
+      groups.unsealedBlockBitmaps.add(group);
+      cache.release(made);
+      return made;
     }
-    const table = groups.inodeTable[group] as number;
-    for (let block = table; block < table + groups.inodeTableBlocks; block++) {
-      if (!testBit(bitmap.bytes, block - first)) return false;
+    const bitmap = cache.peek(deviceBlock);
+    if (bitmap === null) return NEEDS_BLOCK;
+    if (!bitmap.isVerified) {
+      if (!this.isBlockBitmapSound(group, bitmap)) return -ERRNO.EUCLEAN;
+      bitmap.isVerified = true;
     }
-    return (
-      testBit(bitmap.bytes, (groups.blockBitmap[group] as number) - first) &&
-      testBit(bitmap.bytes, (groups.inodeBitmap[group] as number) - first)
-    );
+    return bitmap;
+  }
+
+  /** ext4_validate_block_bitmap */
+  private isBlockBitmapSound(group: number, bitmap: BlockBuffer): boolean {
+    const { groups } = this.state;
+    const where = `block bitmap of group ${String(group)}, block ${String(bitmap.deviceBlock)}`;
+    const isUnsealed = groups.unsealedBlockBitmaps.has(group);
+    if (!isUnsealed && !groups.isBlockBitmapGood(group, bitmap.bytes)) {
+      noteDamage(this.state, `${where}: wrong checksum`);
+      return false;
+    }
+    let isMarked = true;
+    groups.eachSystemRun(group, (from, to) => {
+      for (let bit = from; bit < to; bit++) isMarked = isMarked && testBit(bitmap.bytes, bit);
+    });
+    if (!isMarked) noteDamage(this.state, `${where}: frees its own metadata`);
+    return isMarked;
   }
 
   // Inodes ----------------------------------------------------------------------------------------
 
-  /** ext2_new_inode: the number of a free inode, marked in use; or minus an errno. */
+  /** ext4_new_inode's choice: the number of a free inode, marked in use; or minus an errno. */
   *takeInode(parent: ExtInode, isDirectory: boolean): Task<number> {
     const { groups, geometry, cache } = this.state;
     const first = isDirectory ? this.directoryGroup(parent) : this.fileGroup(parent);
@@ -143,17 +161,27 @@ export class Allocator {
     for (let step = 0; step < geometry.groupCount; step++) {
       const group = (first + step) % geometry.groupCount;
       if (groups.freeInodes(group) === 0) continue;
-      const bitmap = yield* this.bitmap(groups.inodeBitmap[group] as number);
+      const bitmap = yield* this.inodeBitmap(group);
       if (typeof bitmap === 'number') return bitmap;
       const from = group === 0 ? geometry.firstInode - 1 : 0;
-      const bit = findClear(bitmap.bytes, from, geometry.inodesPerGroup);
+      let bit = findClear(bitmap.bytes, from, geometry.inodesPerGroup);
+      let error = 0;
+      if (bit >= 0) {
+        error = yield* this.extendTable(group, bit + 1);
+        // Reading the table may have slept, and another task have taken the bit.
+        bit = error < 0 ? -1 : findClear(bitmap.bytes, bit, geometry.inodesPerGroup);
+      }
       if (bit >= 0) {
         setBit(bitmap.bytes, bit);
+        groups.unsealedInodeBitmaps.add(group);
         cache.markDirty(bitmap, 0);
         groups.addFreeInodes(group, -1);
         if (isDirectory) groups.addDirectories(group, 1);
+        const used = geometry.inodesPerGroup - groups.unusedInodes(group);
+        if (bit >= used) groups.setUnusedInodes(group, geometry.inodesPerGroup - bit - 1);
       }
       cache.release(bitmap);
+      if (error < 0) return error;
       if (bit >= 0) return group * geometry.inodesPerGroup + bit + 1;
     }
     return -ERRNO.ENOSPC;
@@ -163,11 +191,12 @@ export class Allocator {
   *returnInode(inodeNumber: number, isDirectory: boolean): Task<KernelReturn> {
     const { groups, geometry, cache } = this.state;
     const group = groups.groupOfInode(inodeNumber);
-    const bitmap = yield* this.bitmap(groups.inodeBitmap[group] as number);
+    const bitmap = yield* this.inodeBitmap(group);
     if (typeof bitmap === 'number') return bitmap;
     const bit = (inodeNumber - 1) % geometry.inodesPerGroup;
     if (testBit(bitmap.bytes, bit)) {
       clearBit(bitmap.bytes, bit);
+      groups.unsealedInodeBitmaps.add(group);
       cache.markDirty(bitmap, 0);
       groups.addFreeInodes(group, 1);
       if (isDirectory && groups.directories(group) > 0) groups.addDirectories(group, -1);
@@ -176,9 +205,58 @@ export class Allocator {
     return 0;
   }
 
-  /** Pinned. */
-  private *bitmap(deviceBlock: number): Task<BlockBuffer | number> {
-    return yield* this.state.cache.load(deviceBlock);
+  /** Pinned and verified; one that was never written is made. Or minus an errno. */
+  private *inodeBitmap(group: number): Task<BlockBuffer | number> {
+    const { groups, cache } = this.state;
+    const deviceBlock = groups.inodeBitmap[group] as number;
+    if (groups.hasFlag(group, GROUP_FLAG.inodeUninit)) {
+      const made = cache.create(deviceBlock, 0);
+      if (made === null) return -ERRNO.ENOMEM;
+      groups.fillInodeBitmap(made.bytes);
+      made.isUnlinked = false;
+      groups.clearFlag(group, GROUP_FLAG.inodeUninit);
+      groups.setUnusedInodes(group, this.state.geometry.inodesPerGroup);
+      groups.unsealedInodeBitmaps.add(group);
+      return made;
+    }
+    const bitmap = yield* cache.load(deviceBlock);
+    if (typeof bitmap === 'number' || bitmap.isVerified) return bitmap;
+    const isUnsealed = groups.unsealedInodeBitmaps.has(group);
+    if (!isUnsealed && !groups.isInodeBitmapGood(group, bitmap.bytes)) {
+      const where = `inode bitmap of group ${String(group)}, block ${String(deviceBlock)}`;
+      noteDamage(this.state, `${where}: wrong checksum`);
+      cache.release(bitmap);
+      return -ERRNO.EUCLEAN;
+    }
+    bitmap.isVerified = true;
+    return bitmap;
+  }
+
+  /**
+   * Makes the first `usedCount` inodes of a group's table readable: what mkfs left unwritten behind the ones that were used is zeroed
+   * before it counts (what the kernel's lazy initialisation does for the whole table).
+   */
+  private *extendTable(group: number, usedCount: number): Task<KernelReturn> {
+    const { groups, geometry, cache } = this.state;
+    const { inodesPerGroup, inodeBytes, blockBytes } = geometry;
+    const before = inodesPerGroup - groups.unusedInodes(group);
+    if (usedCount <= before || groups.hasFlag(group, GROUP_FLAG.inodeTableZeroed)) return 0;
+    const table = groups.inodeTable[group] as number;
+    const from = before * inodeBytes;
+    const lastBlock = Math.floor((usedCount * inodeBytes - 1) / blockBytes);
+    for (let index = Math.floor(from / blockBytes); index <= lastBlock; index++) {
+      // A second task may have been here while this one slept.
+      if (inodesPerGroup - groups.unusedInodes(group) !== before) return 0;
+      const kept = Math.max(0, from - index * blockBytes);
+      const buffer = kept > 0 ? yield* cache.load(table + index) : cache.create(table + index, 0);
+      if (buffer === null) return -ERRNO.ENOMEM;
+      if (typeof buffer === 'number') return buffer;
+      buffer.bytes.fill(0, kept);
+      buffer.isUnlinked = false;
+      cache.markDirty(buffer, 0);
+      cache.release(buffer);
+    }
+    return 0;
   }
 
   /** find_group_other: the parent's group, else a quadratic probe for one with inodes and blocks, else any with inodes. */
@@ -226,9 +304,14 @@ export class Allocator {
   }
 }
 
-/** ext2_try_to_allocate's choice of a free bit: the goal, near it, a free byte, any; then back over a few free bits. */
-function findRun(bytes: Uint8Array, goalBit: number, end: number): number {
+/**
+ * Where a run of `wanted` blocks should begin: at the goal where that is free; for a single block near the goal, at a free byte, or
+ * anywhere, then back over a few free bits (ext2_try_to_allocate); for more the first run that is long enough behind the goal, else the
+ * longest of the group (mballoc's best extent).
+ */
+function findRun(bytes: Uint8Array, goalBit: number, end: number, wanted: number): number {
   if (goalBit >= 0 && goalBit < end && !testBit(bytes, goalBit)) return goalBit;
+  if (wanted > 1) return findLongRun(bytes, Math.max(0, goalBit), end, wanted);
   let found = -1;
   const from = Math.max(0, goalBit);
   if (goalBit > 0) found = findClear(bytes, from, Math.min(end, (from + 63) & ~63));
@@ -240,7 +323,33 @@ function findRun(bytes: Uint8Array, goalBit: number, end: number): number {
   return found;
 }
 
-/** Room for one more link (i_links_count of ext2 ends at 32000). */
-export function canLink(inode: ExtInode): boolean {
-  return inode.linkCount < LINKS_MAX;
+function findLongRun(bytes: Uint8Array, goalBit: number, end: number, wanted: number): number {
+  let best = -1;
+  let bestCount = 0;
+  for (const [from, to] of [
+    [goalBit, end],
+    [0, goalBit],
+  ] as const) {
+    for (let start = findClear(bytes, from, to); start >= 0;) {
+      const stop = runEnd(bytes, start, Math.min(to, start + wanted));
+      if (stop - start >= wanted) return start;
+      if (stop - start > bestCount) {
+        best = start;
+        bestCount = stop - start;
+      }
+      start = stop < to ? findClear(bytes, stop, to) : -1;
+    }
+  }
+  return best;
+}
+
+/** First set bit in `from`..`end` - 1, or `end`. */
+function runEnd(bytes: Uint8Array, from: number, end: number): number {
+  let bit = from;
+  while (bit < end) {
+    if ((bit & 7) === 0 && bytes[bit >> 3] === 0) bit += 8;
+    else if (testBit(bytes, bit)) return bit;
+    else bit++;
+  }
+  return end;
 }

@@ -16,9 +16,10 @@ import type { BlockMap } from './block-map.ts';
 import { inodeLocation, inodeRecord } from './commit.ts';
 import { decodeName } from './text.ts';
 import { readEntries } from './directory.ts';
+import type { DiskRecord } from './disk-record.ts';
 import { descriptorBlock } from './groups.ts';
 import { ExtInode } from './inode.ts';
-import { INO, ROOT_INODE } from './layout.ts';
+import { GROUP_FLAG, INO, ROOT_INODE } from './layout.ts';
 import type { ExtState } from './state.ts';
 
 export interface Finding {
@@ -38,6 +39,7 @@ class Checker {
   readonly findings: Finding[] = [];
   private readonly used: Uint8Array;
   private readonly inUse: Uint8Array;
+  private readonly isFolder: Uint8Array;
   private readonly links: Uint16Array;
   private readonly references: Uint16Array;
   private readonly directories: Directory[] = [];
@@ -54,6 +56,7 @@ class Checker {
     const { blocksCount, inodesCount } = state.geometry;
     this.used = new Uint8Array(Math.ceil(blocksCount / 8));
     this.inUse = new Uint8Array(Math.ceil((inodesCount + 1) / 8));
+    this.isFolder = new Uint8Array(Math.ceil((inodesCount + 1) / 8));
     this.links = new Uint16Array(inodesCount + 1);
     this.references = new Uint16Array(inodesCount + 1);
   }
@@ -91,9 +94,9 @@ class Checker {
     const { groups, geometry } = this.state;
     for (let group = 0; group < geometry.groupCount; group++) {
       const first = groups.firstBlock(group);
-      for (let block = first; block < first + groups.blocksIn(group); block++) {
-        if (groups.isSystemBlock(block)) setBit(this.used, block);
-      }
+      groups.eachSystemRun(group, (from, to) => {
+        for (let bit = from; bit < to; bit++) setBit(this.used, first + bit);
+      });
     }
     const descriptors = Math.ceil(geometry.groupCount / geometry.descriptorsPerBlock);
     for (let index = 0; index < descriptors; index++) {
@@ -115,20 +118,53 @@ class Checker {
     const { state } = this;
     const { geometry, groups } = state;
     for (let group = 0; group < geometry.groupCount && !this.isFull; group++) {
+      if (groups.hasFlag(group, GROUP_FLAG.inodeUninit)) {
+        this.checkUnusedGroup(group);
+        continue;
+      }
       const bitmap = yield* state.cache.load(groups.inodeBitmap[group] as number);
       if (typeof bitmap === 'number') {
         this.note('inode bitmap cannot be read', `group ${String(group)}`);
         continue;
+      }
+      const isUnsealed = groups.unsealedInodeBitmaps.has(group);
+      if (!isUnsealed && !groups.isInodeBitmapGood(group, bitmap.bytes)) {
+        this.mend('checksum of the inode bitmap is wrong', `group ${String(group)}`, () => {
+          this.changeInodeBitmap(group, bitmap);
+        });
       }
       yield* this.checkGroup(group, bitmap);
       state.cache.release(bitmap);
     }
   }
 
+  /** Nothing was ever made in it, and its bitmap never written. */
+  private checkUnusedGroup(group: number): void {
+    const { geometry, groups } = this.state;
+    const where = `group ${String(group)}`;
+    const missing = geometry.inodesPerGroup - groups.freeInodes(group);
+    if (missing !== 0) {
+      this.mend('free inode count is wrong', where, () => {
+        groups.addFreeInodes(group, missing);
+      });
+    }
+    if (groups.directories(group) !== 0) {
+      this.mend('directory count is wrong', where, () => {
+        groups.addDirectories(group, -groups.directories(group));
+      });
+    }
+  }
+
+  private changeInodeBitmap(group: number, bitmap: BlockBuffer): void {
+    this.state.groups.unsealedInodeBitmaps.add(group);
+    this.state.cache.markDirty(bitmap, 0);
+  }
+
   private *checkGroup(group: number, bitmap: BlockBuffer): Task<void> {
     const { geometry, groups } = this.state;
     let used = 0;
     let directories = 0;
+    const everUsed = geometry.inodesPerGroup - groups.unusedInodes(group);
     for (let bit = 0; bit < geometry.inodesPerGroup && !this.isFull; bit++) {
       const number = group * geometry.inodesPerGroup + bit + 1;
       const isReserved = number < geometry.firstInode && number !== ROOT_INODE;
@@ -137,12 +173,16 @@ class Checker {
         this.note('reserved inode is not marked', `inode ${String(number)}`);
         continue;
       }
+      if (bit >= everUsed) {
+        if (isMarked) this.note('marked inode lies in the unused part', `inode ${String(number)}`);
+        continue;
+      }
       const kind = yield* this.checkInode(number, isMarked, isReserved);
       if (kind === 'directory') directories++;
       if (kind === 'free' && isMarked) {
         this.mend('marked inode is not in use', `inode ${String(number)}`, () => {
           clearBit(bitmap.bytes, bit);
-          this.state.cache.markDirty(bitmap, 0);
+          this.changeInodeBitmap(group, bitmap);
         });
       }
       if (testBit(bitmap.bytes, bit)) used++;
@@ -177,8 +217,12 @@ class Checker {
     }
     const record = inodeRecord(state, number, block);
     const inode = new ExtInode(state, number, record.u16(INO.mode));
-    inode.decode(record);
+    const isInUse = isMarked && record.u16(INO.linkCount) > 0;
+    const isSealed = !isInUse || state.checksums.isInodeGood(record, number);
+    const isSound = this.decode(inode, record, name);
     state.cache.release(block);
+    if (!isSealed) this.note('checksum of the inode is wrong', name);
+    if (!isSound) return 'other';
     if (!isMarked) {
       if (inode.linkCount > 0 && inode.mode !== 0) this.note('inode in use is not marked', name);
       return 'free';
@@ -191,11 +235,25 @@ class Checker {
     setBit(this.inUse, number);
     this.links[number] = inode.linkCount;
     const directory = inode.kind === 'directory' ? { inode, blocks: [] as number[] } : null;
-    if (directory !== null) this.directories.push(directory);
+    if (directory !== null) {
+      this.directories.push(directory);
+      setBit(this.isFolder, number);
+    }
     for (const what of inode.unsupported())
       this.note('inode uses what is not known', `${name}: ${what}`);
     if (inode.hasBlockMap) yield* this.checkBlocks(inode, name, directory);
     return directory !== null ? 'directory' : 'other';
+  }
+
+  private decode(inode: ExtInode, record: DiskRecord, name: string): boolean {
+    try {
+      inode.decode(record);
+      return true;
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      this.note('inode is damaged', `${name}: ${error.message}`);
+      return false;
+    }
   }
 
   private *checkBlocks(inode: ExtInode, name: string, directory: Directory | null): Task<void> {
@@ -203,10 +261,11 @@ class Checker {
     let blocks = 0;
     let end = 0;
     const status = yield* this.blockMap.walk(inode, {
-      data: (fileBlock, deviceBlock, count) => {
+      data: (fileBlock, deviceBlock, count, isUnwritten) => {
         this.claim(deviceBlock, count, name);
         blocks += count;
-        end = fileBlock + count;
+        // Unwritten blocks may lie beyond the end of the file.
+        if (!isUnwritten) end = fileBlock + count;
         if (directory === null) return;
         if (directory.blocks.length !== fileBlock) this.note('directory has a hole', name);
         for (let index = 0; index < count; index++) directory.blocks.push(deviceBlock + index);
@@ -250,7 +309,7 @@ class Checker {
         continue;
       }
       try {
-        for (const entry of readEntries(buffer.bytes, deviceBlock, state.geometry)) {
+        for (const entry of readEntries(this.roomOf(buffer), deviceBlock, state.geometry)) {
           if (entry.inodeNumber === 0) continue;
           const name = decodeName(entry.name);
           if (seen.has(name)) this.note('name is there twice', `${own}, ${name}`);
@@ -267,6 +326,12 @@ class Checker {
     if (!seen.has('.') || !seen.has('..')) this.note('directory has no . or ..', own);
   }
 
+  private roomOf({ bytes }: BlockBuffer): Uint8Array {
+    const { checksums } = this.state;
+    if (!checksums.coversAll || !checksums.hasDirectoryTail(bytes)) return bytes;
+    return bytes.subarray(0, checksums.directoryRoom(bytes.length));
+  }
+
   private refer(inodeNumber: number, where: string): void {
     if (!testBit(this.inUse, inodeNumber)) this.note('entry leads to a free inode', where);
     else this.references[inodeNumber] = (this.references[inodeNumber] as number) + 1;
@@ -276,6 +341,12 @@ class Checker {
     const { inodesCount } = this.state.geometry;
     if (!testBit(this.inUse, ROOT_INODE)) this.note('there is no root directory', 'inode 2');
     for (let number = 1; number <= inodesCount && !this.isFull; number++) {
+      // dir_nlink: a folder with more subfolders than links can count has one.
+      const isUncounted =
+        this.state.geometry.hasManyLinks &&
+        this.links[number] === 1 &&
+        testBit(this.isFolder, number);
+      if (isUncounted) continue;
       if (testBit(this.inUse, number) && this.links[number] !== this.references[number]) {
         const found = `${String(this.references[number])} entries`;
         const said = `${String(this.links[number])} links`;
@@ -289,32 +360,76 @@ class Checker {
     const { groups, geometry } = state;
     for (let group = 0; group < geometry.groupCount && !this.isFull; group++) {
       const where = `group ${String(group)}`;
+      if (groups.hasFlag(group, GROUP_FLAG.blockUninit)) {
+        this.checkUnwrittenBitmap(group);
+        continue;
+      }
       const bitmap = yield* state.cache.load(groups.blockBitmap[group] as number);
       if (typeof bitmap === 'number') {
         this.note('block bitmap cannot be read', where);
         continue;
       }
-      const first = groups.firstBlock(group);
-      let free = 0;
-      for (let bit = 0; bit < groups.blocksIn(group); bit++) {
-        const isMarked = testBit(bitmap.bytes, bit);
-        const isUsed = testBit(this.used, first + bit);
-        if (!isUsed) free++;
-        if (isMarked === isUsed) continue;
-        const rule = isUsed ? 'block in use is not marked' : 'marked block is not in use';
-        this.mend(rule, `${where}, block ${String(first + bit)}`, () => {
-          if (isUsed) setBit(bitmap.bytes, bit);
-          else clearBit(bitmap.bytes, bit);
-          state.cache.markDirty(bitmap, 0);
+      const isUnsealed = groups.unsealedBlockBitmaps.has(group);
+      if (!isUnsealed && !groups.isBlockBitmapGood(group, bitmap.bytes)) {
+        this.mend('checksum of the block bitmap is wrong', where, () => {
+          this.changeBlockBitmap(group, bitmap);
         });
       }
+      this.compareBitmap(group, bitmap.bytes, () => {
+        this.changeBlockBitmap(group, bitmap);
+      });
       state.cache.release(bitmap);
-      if (free !== groups.freeBlocks(group)) {
-        this.mend('free block count is wrong', where, () => {
-          groups.addFreeBlocks(group, free - groups.freeBlocks(group));
-        });
-      }
     }
+  }
+
+  private changeBlockBitmap(group: number, bitmap: BlockBuffer): void {
+    this.state.groups.unsealedBlockBitmaps.add(group);
+    this.state.cache.markDirty(bitmap, 0);
+  }
+
+  /** A bitmap that stands for its initial content; where that is not so any more a repair writes it. */
+  private checkUnwrittenBitmap(group: number): void {
+    const { groups, cache, geometry } = this.state;
+    const bytes = new Uint8Array(geometry.blockBytes);
+    groups.fillBlockBitmap(group, bytes);
+    let hasChanged = false;
+    this.compareBitmap(group, bytes, () => {
+      hasChanged = true;
+    });
+    if (!hasChanged) return;
+    const buffer = cache.create(groups.blockBitmap[group] as number, 0);
+    if (buffer === null) {
+      this.note('there is no memory for a block bitmap', `group ${String(group)}`);
+      return;
+    }
+    buffer.bytes.set(bytes);
+    buffer.isUnlinked = false;
+    groups.clearFlag(group, GROUP_FLAG.blockUninit);
+    groups.unsealedBlockBitmaps.add(group);
+    cache.release(buffer);
+  }
+
+  private compareBitmap(group: number, bytes: Uint8Array, changed: () => void): void {
+    const { groups } = this.state;
+    const where = `group ${String(group)}`;
+    const first = groups.firstBlock(group);
+    let free = 0;
+    for (let bit = 0; bit < groups.blocksIn(group) && !this.isFull; bit++) {
+      const isMarked = testBit(bytes, bit);
+      const isUsed = testBit(this.used, first + bit);
+      if (!isUsed) free++;
+      if (isMarked === isUsed) continue;
+      const rule = isUsed ? 'block in use is not marked' : 'marked block is not in use';
+      this.mend(rule, `${where}, block ${String(first + bit)}`, () => {
+        if (isUsed) setBit(bytes, bit);
+        else clearBit(bytes, bit);
+        changed();
+      });
+    }
+    if (free === groups.freeBlocks(group) || this.isFull) return;
+    this.mend('free block count is wrong', where, () => {
+      groups.addFreeBlocks(group, free - groups.freeBlocks(group));
+    });
   }
 }
 

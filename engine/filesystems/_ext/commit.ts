@@ -19,7 +19,7 @@ import { isTask, type KernelReturn, type Task } from '../../base/index.ts';
 import { flushDevice, writeBlockImages, type BlockBuffer } from '../../vfs/index.ts';
 import type { Allocator } from './allocator.ts';
 import { DiskRecord } from './disk-record.ts';
-import { RO_COMPAT, SB } from './layout.ts';
+import { INCOMPAT, RO_COMPAT, SB } from './layout.ts';
 import type { ExtInode } from './inode.ts';
 import { unixSeconds, type ExtState } from './state.ts';
 
@@ -46,7 +46,13 @@ class Snapshot {
   readonly unlinked = new Map<number, Uint8Array>();
   readonly linked = new Map<number, Uint8Array>();
   readonly inodes: ExtInode[] = [];
-  readonly buffers: { readonly buffer: BlockBuffer; readonly owner: number }[] = [];
+  readonly buffers: {
+    readonly buffer: BlockBuffer;
+    readonly owner: number;
+    readonly wasUnlinked: boolean;
+  }[] = [];
+  /** Groups whose descriptors are in it. */
+  readonly groups: number[] = [];
   /** Inode table blocks, pinned until their copies are on the disk. */
   readonly pinned: BlockBuffer[] = [];
   readonly frees: number[] = [];
@@ -152,18 +158,23 @@ export class Committer {
     for (const buffer of cache.dirtyOf(owner)) {
       const target = buffer.isUnlinked ? snapshot.unlinked : snapshot.linked;
       target.set(buffer.deviceBlock, buffer.bytes.slice());
-      snapshot.buffers.push({ buffer, owner });
+      snapshot.buffers.push({ buffer, owner, wasUnlinked: buffer.isUnlinked });
+      // From here on the disk may point at it: who changes it next must know.
+      buffer.isUnlinked = false;
       buffer.pinCount++;
       snapshot.pinned.push(buffer);
       cache.markClean(buffer);
     }
   }
 
-  /** Bitmaps, descriptors and the superblock. */
+  /** Bitmaps, descriptors and the superblock, sealed. */
   private takeShared(snapshot: Snapshot): void {
     const { state } = this;
+    this.sealBitmaps();
     this.takeBuffers(0, snapshot);
-    for (const image of state.groups.takeDirty()) {
+    const { images, groups } = state.groups.takeDirty();
+    snapshot.groups.push(...groups);
+    for (const image of images) {
       snapshot.linked.set(image.deviceBlock, image.bytes);
       state.superblockDirty = true;
     }
@@ -171,6 +182,20 @@ export class Committer {
     state.superblockDirty = false;
     updateSuperblock(state);
     snapshot.linked.set(state.superblock.deviceBlock, state.superblock.block.slice());
+  }
+
+  private sealBitmaps(): void {
+    const { groups, cache } = this.state;
+    for (const group of groups.unsealedBlockBitmaps) {
+      const bitmap = cache.peek(groups.blockBitmap[group] as number);
+      if (bitmap !== null) groups.sealBlockBitmap(group, bitmap.bytes);
+    }
+    for (const group of groups.unsealedInodeBitmaps) {
+      const bitmap = cache.peek(groups.inodeBitmap[group] as number);
+      if (bitmap !== null) groups.sealInodeBitmap(group, bitmap.bytes);
+    }
+    groups.unsealedBlockBitmaps.clear();
+    groups.unsealedInodeBitmaps.clear();
   }
 
   private *writeBlocks(images: ReadonlyMap<number, Uint8Array>): Task<KernelReturn> {
@@ -192,7 +217,11 @@ export class Committer {
 
   private putBack(snapshot: Snapshot): void {
     const { cache, dirtyInodes } = this.state;
-    for (const { buffer, owner } of snapshot.buffers) cache.markDirty(buffer, owner);
+    for (const { buffer, owner, wasUnlinked } of snapshot.buffers) {
+      cache.markDirty(buffer, owner);
+      if (wasUnlinked) buffer.isUnlinked = true;
+    }
+    for (const group of snapshot.groups) this.state.groups.dirtyGroups.add(group);
     for (const inode of snapshot.inodes) {
       inode.isDirty = true;
       dirtyInodes.add(inode);
@@ -205,7 +234,6 @@ export class Committer {
   /** Step 5. */
   private *settle(snapshot: Snapshot): Task<KernelReturn> {
     const { state, allocator } = this;
-    for (const { buffer } of snapshot.buffers) buffer.isUnlinked = false;
     let status = 0;
     const { frees } = snapshot;
     for (let at = 0; at < frees.length; at += 2) {
@@ -229,9 +257,14 @@ export class Committer {
 /** Counters and the time of writing into the raw superblock (ext2_sync_super). */
 export function updateSuperblock(state: ExtState): void {
   const { record } = state.superblock;
-  record.setU32(SB.freeBlocks, state.groups.freeBlocksTotal);
-  record.setU32(SB.freeInodes, state.groups.freeInodesTotal);
+  const { freeBlocksTotal, freeInodesTotal } = state.groups;
+  record.setU32(SB.freeBlocks, freeBlocksTotal >>> 0);
+  if ((state.superblock.incompat & INCOMPAT['64bit']) !== 0) {
+    record.setU32(SB.freeBlocksHigh, Math.floor(freeBlocksTotal / 2 ** 32));
+  }
+  record.setU32(SB.freeInodes, freeInodesTotal);
   record.setU32(SB.writeTime, unixSeconds(state));
+  state.checksums.sealSuperblock(record);
 }
 
 /** A file of 2 GiB or more: readers that do not know the feature must keep off. */

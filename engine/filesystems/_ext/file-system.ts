@@ -13,6 +13,9 @@ import type {
   CoreInode,
   DirectIo,
   DirectoryEntry,
+  DirectWay,
+  EndIo,
+  FallocateMode,
   FileExtent,
   FileOperations,
   FileSystemProbe,
@@ -25,9 +28,10 @@ import type {
 } from '../../vfs/index.ts';
 import type { Allocator } from './allocator.ts';
 import type { BlockMap } from './block-map.ts';
-import { mapOne } from './block-map.ts';
+import { HAS_UNWRITTEN, mapOne } from './block-map.ts';
 import { checkImage, type Finding } from './check.ts';
 import { Committer, inodeLocation, inodeRecord, noteLargeFile } from './commit.ts';
+import { fallocateLocked } from './fallocate.ts';
 import { ExtInode, kindOfMode, recordSize } from './inode.ts';
 import { INO, ROOT_INODE, SB, STATE_ERRORS, STATE_VALID } from './layout.ts';
 import { errnoResult, guarded, Namespace } from './namespace.ts';
@@ -43,6 +47,7 @@ export class ExtFileSystem implements MountedFileSystem {
   readonly counters: IoCounters;
   readonly dioProfile: MountedFileSystem['dioProfile'];
   readonly getBlock: GetBlock;
+  readonly fallocate?: NonNullable<MountedFileSystem['fallocate']>;
   private readonly blockMap: BlockMap;
   private readonly committer: Committer;
   private readonly namespace: Namespace;
@@ -64,6 +69,10 @@ export class ExtFileSystem implements MountedFileSystem {
     this.committer = new Committer(state, parts.allocator);
     this.namespace = new Namespace(state, parts.blockMap, parts.allocator);
     this.operations = this.makeOperations(directIo);
+    if (state.member.hasFallocate) {
+      this.fallocate = (inode, mode, offsetBytes, lengthBytes) =>
+        this.allocateSpace(inode as ExtInode, mode, offsetBytes, lengthBytes);
+    }
   }
 
   // Inodes and names ------------------------------------------------------------------------------
@@ -85,6 +94,9 @@ export class ExtFileSystem implements MountedFileSystem {
       if (raced !== undefined) return raced.isDeleted ? fail('ENOENT') : succeed(raced);
       const record = inodeRecord(state, inodeNumber, block);
       const inode = new ExtInode(state, inodeNumber, record.u16(INO.mode));
+      if (record.u16(INO.linkCount) > 0 && !state.checksums.isInodeGood(record, inodeNumber)) {
+        throw record.damaged('checksum', 'wrong', 'that of its bytes');
+      }
       inode.decode(record);
       if (inode.linkCount === 0) return fail('ENOENT', `inode ${String(inodeNumber)} is free`);
       const refused = this.refuse(inode);
@@ -154,6 +166,16 @@ export class ExtFileSystem implements MountedFileSystem {
     );
   }
 
+  /** rmdir(2) */
+  *removeDirectory(directory: Inode, name: string): Task<Result<void>> {
+    const number = yield* this.lookup(directory, name);
+    if (!number.ok) return number;
+    const found = yield* this.readInode(number.value);
+    if (!found.ok) return found;
+    if (found.value.kind !== 'directory') return fail('ENOTDIR');
+    return yield* this.unlink(directory, name);
+  }
+
   /** Runs a change of the namespace; where space is short and some is about to come free, commits and tries again. */
   private *changing<T>(operation: () => Task<Result<T>>): Task<Result<T>> {
     if (this.state.isReadOnly) return fail('EROFS');
@@ -184,6 +206,39 @@ export class ExtFileSystem implements MountedFileSystem {
       return yield* this.setSize(own, sizeBytes);
     } finally {
       own.lock.unlockExclusive();
+    }
+  }
+
+  /** fallocate(2): once more after a commit where space was short and some came free. */
+  private *allocateSpace(
+    inode: ExtInode,
+    mode: FallocateMode,
+    offsetBytes: number,
+    lengthBytes: number,
+  ): Task<KernelReturn> {
+    if (this.state.isReadOnly) return -ERRNO.EROFS;
+    if (inode.kind !== 'file') return inode.kind === 'directory' ? -ERRNO.EISDIR : -ERRNO.ENODEV;
+    if (offsetBytes < 0 || lengthBytes <= 0) return -ERRNO.EINVAL;
+    if (offsetBytes + lengthBytes > this.operations.sizeBytesMax) return -ERRNO.EFBIG;
+    const context = {
+      state: this.state,
+      blockMap: this.blockMap,
+      sizeChanged: (changed: ExtInode) => {
+        this.inodeChanged(changed);
+      },
+    };
+    for (let isRetry = false; ; isRetry = true) {
+      if (this.operations.needsRoom()) yield* this.operations.makeRoom();
+      yield* inode.lock.lockExclusive();
+      let status: number;
+      try {
+        status = inode.isDeleted
+          ? -ERRNO.ENOENT
+          : yield* fallocateLocked(context, inode, mode, offsetBytes, lengthBytes);
+      } finally {
+        inode.lock.unlockExclusive();
+      }
+      if (status !== -ERRNO.ENOSPC || isRetry || !(yield* this.reclaimSpace())) return status;
     }
   }
 
@@ -225,9 +280,43 @@ export class ExtFileSystem implements MountedFileSystem {
     return error;
   }
 
+  /**
+   * What ext4_direct_IO chooses for a write (4.7 to 5.4): one that begins inside the file allocates unwritten, in holes too, and its end
+   * converts; any other, and any of a file by block pointers, takes written blocks and leaves holes inside the file to the page cache.
+   * Null where the file system, or the revision, has no end_io.
+   */
+  private unwrittenWay(directIo: DirectIo): NonNullable<FileOperations['directWay']> | null {
+    const learns = directIo.endIoLearns ?? 'result';
+    if (!this.state.member.dioProfile.allocatesInHoles || learns !== 'result') return null;
+    const { blockBytes } = this.state.geometry;
+    const plain: DirectWay = { getBlock: this.getBlock, skipHoles: true };
+    const unwritten: DirectWay = {
+      getBlock: this.blockMap.getBlockUnwritten,
+      skipHoles: false,
+      endIo: this.endDirectWrite,
+    };
+    return (inode, iocb, iter) => {
+      if (iter.direction !== 'write' || !(inode as ExtInode).hasExtents) return plain;
+      const begin = iocb.positionBytes - (iocb.positionBytes % blockBytes);
+      return begin < inode.sizeBytes ? unwritten : plain;
+    };
+  }
+
+  /** ext4_end_io_dio: what was written counts from now on. */
+  private readonly endDirectWrite: EndIo = (iocb, offsetBytes, result, driverData, legacy) => {
+    const hasFailed = result <= 0 || (legacy !== null && legacy.returned < 0);
+    if (driverData !== HAS_UNWRITTEN || hasFailed) return 0;
+    const { blockBytes } = this.state.geometry;
+    const first = Math.floor(offsetBytes / blockBytes);
+    const end = Math.ceil((offsetBytes + result) / blockBytes);
+    return this.blockMap.convert(iocb.inode as ExtInode, first, end, false);
+  };
+
   private makeOperations(directIo: DirectIo): FileOperations {
     const { state } = this;
+    const directWay = this.unwrittenWay(directIo);
     return {
+      ...(directWay === null ? {} : { directWay }),
       kernel: state.kernel,
       device: state.device,
       directIo,
@@ -316,9 +405,10 @@ export class ExtFileSystem implements MountedFileSystem {
     };
     if (inode.hasBlockMap) {
       const status = yield* this.blockMap.walk(inode, {
-        data: (fileBlock, deviceBlock, count) => {
+        data: (fileBlock, deviceBlock, count, isUnwritten) => {
           addHole(fileBlock);
-          extents.push({ fileBlock, count, deviceBlock, state: 'mapped' });
+          const state = isUnwritten ? 'unwritten' : 'mapped';
+          extents.push({ fileBlock, count, deviceBlock, state });
           next = fileBlock + count;
         },
         indirect: () => true,

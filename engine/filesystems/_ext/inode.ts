@@ -3,8 +3,16 @@
 import { SECTOR_BYTES } from '../../base/index.ts';
 import { CoreInode, PageCache, type InodeKind } from '../../vfs/index.ts';
 import type { DiskRecord } from './disk-record.ts';
-import { INO, INODE_FLAG, MODE, MODE_KIND, POINTER_COUNT } from './layout.ts';
-import { unixSeconds, type ExtState } from './state.ts';
+import {
+  DESCRIPTOR_BYTES,
+  INO,
+  INODE_BYTES_MIN,
+  INODE_FLAG,
+  MODE,
+  MODE_KIND,
+  POINTER_COUNT,
+} from './layout.ts';
+import { unixExtra, unixSeconds, type ExtState } from './state.ts';
 
 const kinds: Readonly<Record<number, InodeKind>> = {
   [MODE.file]: 'file',
@@ -28,6 +36,13 @@ export class ExtInode extends CoreInode {
   override readonly mapping: PageCache;
   /** i_block: what the pointers of the record are, up to date in memory. */
   readonly pointers = new Uint32Array(POINTER_COUNT);
+  /** i_extra_isize: bytes of the record behind its first 128 that have a meaning. */
+  extraBytes = 0;
+  /** The root of the extent tree was checked. */
+  isRootChecked = false;
+  changeTimeExtra = 0;
+  modifyTimeExtra = 0;
+  accessTimeExtra = 0;
   uid = 0;
   gid = 0;
   linkCount = 0;
@@ -66,7 +81,12 @@ export class ExtInode extends CoreInode {
     this.mapping = new PageCache(this, state.pageSettings);
   }
 
-  /** True where `pointers` are block pointers: not for short symbolic links and device nodes. */
+  /** Blocks are mapped by a tree of extents in `pointers`, not by block pointers. */
+  get hasExtents(): boolean {
+    return (this.flags & INODE_FLAG.extents) !== 0;
+  }
+
+  /** True where `pointers` map blocks: not for short symbolic links and device nodes. */
   get hasBlockMap(): boolean {
     if (this.kind === 'file' || this.kind === 'directory') return true;
     if (this.kind !== 'symlink') return false;
@@ -91,8 +111,11 @@ export class ExtInode extends CoreInode {
     if (this.isGone) return;
     const now = unixSeconds(this.state);
     if (this.modifyTime === now && this.areTimesDirty) return;
+    const extra = unixExtra(this.state);
     this.modifyTime = now;
     this.changeTime = now;
+    this.modifyTimeExtra = extra;
+    this.changeTimeExtra = extra;
     this.areTimesDirty = true;
     this.state.dirtyInodes.add(this);
   }
@@ -108,6 +131,7 @@ export class ExtInode extends CoreInode {
     this.state.dirtyInodes.add(this);
   }
 
+  /** The record's fields, checked as far as each can be by itself. Throws `HostError`. */
   decode(record: DiskRecord): void {
     this.uid = record.u16(INO.uid);
     this.gid = record.u16(INO.gid);
@@ -117,16 +141,46 @@ export class ExtInode extends CoreInode {
     this.modifyTime = record.u32(INO.modifyTime);
     this.deleteTime = record.u32(INO.deleteTime);
     this.linkCount = record.u16(INO.linkCount);
-    this.sectorCount = record.u32(INO.sectors);
     this.flags = record.u32(INO.flags);
+    this.sectorCount = this.readSectors(record);
     this.generation = record.u32(INO.generation);
-    this.aclBlock = record.u32(INO.aclBlock);
+    const isWide = this.state.geometry.descriptorBytes > DESCRIPTOR_BYTES;
+    const aclHigh = isWide ? record.u16(INO.aclBlockHigh) : 0;
+    this.aclBlock = record.u32(INO.aclBlock) + aclHigh * 2 ** 32;
     for (let index = 0; index < POINTER_COUNT; index++) {
       this.pointers[index] = record.u32(INO.pointers + index * 4);
     }
+    this.decodeExtra(record);
   }
 
-  /** Writes the record's fields; what lies behind them (large inodes) stays, except for a new inode. */
+  /** ext4_inode_blocks: 48 bits with huge_file, in blocks where the inode's flag says so; always kept in sectors here. */
+  private readSectors(record: DiskRecord): number {
+    const { hasHugeFile, blockBytes } = this.state.geometry;
+    if (!hasHugeFile) return record.u32(INO.sectors);
+    const count = record.u32(INO.sectors) + record.u16(INO.sectorsHigh) * 2 ** 32;
+    const isInBlocks = (this.flags & INODE_FLAG.hugeFile) !== 0;
+    return isInBlocks ? count * (blockBytes / SECTOR_BYTES) : count;
+  }
+
+  private decodeExtra(record: DiskRecord): void {
+    if (record.lengthBytes === INODE_BYTES_MIN) return;
+    const extra = record.u16(INO.extraBytes);
+    const room = record.lengthBytes - INODE_BYTES_MIN;
+    if (extra > room || extra % 4 !== 0) {
+      throw record.damaged('extra_isize', extra, `a multiple of 4, at most ${String(room)}`);
+    }
+    this.extraBytes = extra;
+    if (this.hasExtra(INO.changeTimeExtra)) this.changeTimeExtra = record.u32(INO.changeTimeExtra);
+    if (this.hasExtra(INO.modifyTimeExtra)) this.modifyTimeExtra = record.u32(INO.modifyTimeExtra);
+    if (this.hasExtra(INO.accessTimeExtra)) this.accessTimeExtra = record.u32(INO.accessTimeExtra);
+  }
+
+  /** EXT4_FITS_IN_INODE, for a field of 4 bytes. */
+  private hasExtra(offset: number): boolean {
+    return INODE_BYTES_MIN + this.extraBytes >= offset + 4;
+  }
+
+  /** Writes the record's fields and seals it; what lies behind them (large inodes) stays, except for a new inode. */
   encode(record: DiskRecord): void {
     if (this.isNew) record.bytes(0, record.lengthBytes).fill(0);
     record.setU16(INO.mode, this.mode);
@@ -139,22 +193,64 @@ export class ExtInode extends CoreInode {
     record.setU32(INO.modifyTime, this.modifyTime);
     record.setU32(INO.deleteTime, this.deleteTime);
     record.setU16(INO.linkCount, this.linkCount);
-    record.setU32(INO.sectors, this.sectorCount);
+    this.writeSectors(record);
     record.setU32(INO.flags, this.flags);
     record.setU32(INO.generation, this.generation);
-    record.setU32(INO.aclBlock, this.aclBlock);
+    record.setU32(INO.aclBlock, this.aclBlock >>> 0);
+    if (this.state.geometry.descriptorBytes > DESCRIPTOR_BYTES) {
+      record.setU16(INO.aclBlockHigh, Math.floor(this.aclBlock / 2 ** 32));
+    }
     for (let index = 0; index < POINTER_COUNT; index++) {
       record.setU32(INO.pointers + index * 4, this.pointers[index] as number);
     }
+    this.encodeExtra(record);
+    this.state.checksums.sealInode(record, this.inodeNumber);
+  }
+
+  /** ext4_inode_blocks_set; a count beyond 48 bits of sectors is kept in blocks. */
+  private writeSectors(record: DiskRecord): void {
+    const { hasHugeFile, blockBytes } = this.state.geometry;
+    if (!hasHugeFile) {
+      record.setU32(INO.sectors, this.sectorCount);
+      return;
+    }
+    let count = this.sectorCount;
+    if (count < 2 ** 48) this.flags &= ~INODE_FLAG.hugeFile;
+    else {
+      this.flags |= INODE_FLAG.hugeFile;
+      count /= blockBytes / SECTOR_BYTES;
+    }
+    record.setU32(INO.sectors, count >>> 0);
+    record.setU16(INO.sectorsHigh, Math.floor(count / 2 ** 32));
+  }
+
+  private encodeExtra(record: DiskRecord): void {
+    if (record.lengthBytes === INODE_BYTES_MIN) return;
+    if (this.isNew) {
+      record.setU16(INO.extraBytes, this.extraBytes);
+      if (this.hasExtra(INO.birthTime)) record.setU32(INO.birthTime, this.changeTime);
+      if (this.hasExtra(INO.birthTimeExtra)) {
+        record.setU32(INO.birthTimeExtra, this.changeTimeExtra);
+      }
+    }
+    if (this.hasExtra(INO.changeTimeExtra))
+      record.setU32(INO.changeTimeExtra, this.changeTimeExtra);
+    if (this.hasExtra(INO.modifyTimeExtra))
+      record.setU32(INO.modifyTimeExtra, this.modifyTimeExtra);
+    if (this.hasExtra(INO.accessTimeExtra))
+      record.setU32(INO.accessTimeExtra, this.accessTimeExtra);
   }
 
   /** Names of what makes the inode one that this code must not touch; empty: fine. */
   unsupported(): string[] {
     const found: string[] = [];
-    if ((this.flags & INODE_FLAG.extents) !== 0) found.push('extents');
+    const { geometry } = this.state;
+    if (this.hasExtents && !geometry.hasExtents) found.push('extents');
     if ((this.flags & INODE_FLAG.inlineData) !== 0) found.push('inline data');
     if ((this.flags & INODE_FLAG.encrypted) !== 0) found.push('encryption');
     if ((this.flags & INODE_FLAG.compressed) !== 0) found.push('compression');
+    if ((this.flags & INODE_FLAG.attributeInode) !== 0) found.push('content that is attributes');
+    if ((this.flags & INODE_FLAG.verity) !== 0 && !this.state.isReadOnly) found.push('verity');
     return found;
   }
 }

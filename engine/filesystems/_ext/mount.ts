@@ -24,10 +24,10 @@ import { BlockMap } from './block-map.ts';
 import { mendImage } from './check.ts';
 import { Checksums } from './checksum.ts';
 import { Committer } from './commit.ts';
-import type { FamilyMember } from './family.ts';
+import { memberOfFeatures, type FamilyMember } from './family.ts';
 import { ExtFileSystem } from './file-system.ts';
 import { descriptorBlock, GroupTable } from './groups.ts';
-import { SB, STATE_VALID, SUPERBLOCK_BYTE } from './layout.ts';
+import { RO_COMPAT, SB, STATE_VALID, SUPERBLOCK_BYTE } from './layout.ts';
 import { unixSeconds, type ExtState } from './state.ts';
 import { hasExtMagic, Superblock } from './superblock.ts';
 
@@ -78,16 +78,16 @@ export function* probeExt(
     const start = yield* readDeviceStart(kernel, device);
     if (start === null || !hasExtMagic(start, SUPERBLOCK_BYTE)) return null;
     const superblock = yield* readSuperblock(kernel, device);
-    superblock.checkFeatures(member, false);
-    const { geometry } = superblock;
-    const free = Math.min(superblock.record.u32(SB.freeBlocks), geometry.blocksCount);
+    const { compat, incompat, roCompat, geometry } = superblock;
+    if (memberOfFeatures(compat, incompat, roCompat) !== member.moduleId) return null;
+    const free = Math.min(superblock.freeBlocks, geometry.blocksCount);
     return {
       label: superblock.label,
       blockSizeBytes: geometry.blockBytes,
       sizeBytes: geometry.blocksCount * geometry.blockBytes,
       freeBytes: free * geometry.blockBytes,
       state: superblock.state,
-      confidence: 'magic',
+      confidence: (roCompat & RO_COMPAT.metadata_csum) !== 0 ? 'checksum' : 'magic',
     };
   } catch (error) {
     if (error instanceof HostError) return null;
@@ -104,6 +104,7 @@ export function* mountExt(
   const superblock = yield* readSuperblock(kernel, device);
   const isReadOnly = device.isReadOnly;
   superblock.checkFeatures(member, !isReadOnly);
+  refuseUnfinished(device, superblock, isReadOnly);
   if (superblock.state === 'errors' && !isReadOnly) {
     throw hostRefusal(
       'image.has-errors',
@@ -139,6 +140,26 @@ export function* mountExt(
   return fileSystem;
 }
 
+/** What the kernel left to be done: a journal to replay, files deleted while they were open. */
+function refuseUnfinished(device: BlockDevice, superblock: Superblock, isReadOnly: boolean): void {
+  const block = String(superblock.deviceBlock);
+  if (superblock.needsRecovery) {
+    throw hostRefusal(
+      'image.needs-recovery',
+      `${device.name} has a journal that has to be replayed first (needs_recovery)`,
+      `superblock, block ${block}, field feature_incompat`,
+      'Replay it on a copy: e2fsck -fy IMAGE.',
+    );
+  }
+  if (isReadOnly || superblock.record.u32(SB.lastOrphan) === 0) return;
+  throw hostRefusal(
+    'image.has-orphans',
+    `${device.name} holds files that were deleted while open, or cut short, and not ended`,
+    `superblock, block ${block}, field last_orphan`,
+    'Let e2fsck -fy IMAGE end them, on a copy, or open it for reading only.',
+  );
+}
+
 function* makeState(
   member: FamilyMember,
   kernel: Kernel,
@@ -158,9 +179,11 @@ function* makeState(
     bufferPages * perPage,
   );
   const cachePages = Math.min(CACHE_PAGES_MAX, Math.max(16, memory.pageCount >> 2));
+  const checksums = new Checksums(superblock.record);
   let groups: GroupTable;
   try {
-    groups = new GroupTable(geometry, yield* readDescriptors(device, superblock, cache));
+    const raw = yield* readDescriptors(device, superblock, cache);
+    groups = new GroupTable(geometry, checksums, raw);
   } catch (error) {
     cache.close();
     throw error;
@@ -171,7 +194,7 @@ function* makeState(
     device,
     superblock,
     geometry,
-    checksums: new Checksums(superblock.record),
+    checksums,
     groups,
     cache,
     pageSettings: {

@@ -3,8 +3,9 @@
 import { fail, HostError, isTask, succeed, type Result, type Task } from '../../base/index.ts';
 import { errnoName } from '../../base/index.ts';
 import { newMapping, type BlockBuffer, type DirectoryEntry } from '../../vfs/index.ts';
-import { canLink, type Allocator } from './allocator.ts';
+import type { Allocator } from './allocator.ts';
 import { mapOne, type BlockMap } from './block-map.ts';
+import { damaged } from './disk-record.ts';
 import {
   entryKindOf,
   insertEntry,
@@ -17,8 +18,9 @@ import {
   type RawEntry,
 } from './directory.ts';
 import { ExtInode } from './inode.ts';
+import { addFolderLink, canLink, dropFolderLink } from './links.ts';
 import { INODE_FLAG, MODE, NAME_BYTES_MAX } from './layout.ts';
-import { deletionSeconds, noteDamage, unixSeconds, type ExtState } from './state.ts';
+import { deletionSeconds, noteDamage, unixExtra, unixSeconds, type ExtState } from './state.ts';
 import { encodeName } from './text.ts';
 
 const DEFAULT_FILE_MODE = MODE.file | 0o644;
@@ -56,7 +58,7 @@ export class Namespace {
       const buffer = yield* this.block(directory, index, visited);
       if (!buffer.ok) return buffer;
       try {
-        for (const entry of this.entriesOf(buffer.value)) {
+        for (const entry of this.entriesOf(directory, buffer.value)) {
           if (entry.inodeNumber !== 0) entries.push(publicEntry(entry));
         }
       } finally {
@@ -100,7 +102,7 @@ export class Namespace {
       yield* this.dispose(inode);
       return added;
     }
-    if (isDirectory) directory.linkCount++;
+    if (isDirectory) addFolderLink(directory);
     directory.touch();
     directory.markDirty();
     return succeed(inode);
@@ -121,7 +123,7 @@ export class Namespace {
         const removable = yield* this.checkRemovable(directory, inode.value);
         if (!removable.ok) return removable;
         removeEntry(buffer.bytes, entries, entry);
-        this.state.cache.markDirty(buffer, directory.inodeNumber);
+        this.changed(directory, buffer);
         this.unindex(directory);
         yield* this.dropLink(directory, inode.value);
         return succeed(undefined);
@@ -188,8 +190,8 @@ export class Namespace {
     if (changesParent) {
       const turned = yield* this.setParent(moved, to);
       if (!turned.ok) return turned;
-      from.linkCount--;
-      to.linkCount++;
+      dropFolderLink(from);
+      addFolderLink(to);
     }
     for (const inode of [from, to]) {
       inode.touch();
@@ -203,7 +205,7 @@ export class Namespace {
     if (!found.ok) return found;
     const { buffer, entries, entry } = found.value;
     removeEntry(buffer.bytes, entries, entry);
-    this.state.cache.markDirty(buffer, directory.inodeNumber);
+    this.changed(directory, buffer);
     this.state.cache.release(buffer);
     return succeed(undefined);
   }
@@ -214,7 +216,7 @@ export class Namespace {
     const { buffer, entry } = found.value;
     const { offset, length, name, kind } = entry;
     writeEntry(buffer.bytes, offset, length, parent.inodeNumber, name.slice(), kind);
-    this.state.cache.markDirty(buffer, moved.inodeNumber);
+    this.changed(moved, buffer);
     moved.markDirty();
     this.state.cache.release(buffer);
     return succeed(undefined);
@@ -248,7 +250,10 @@ export class Namespace {
     const inode = new ExtInode(state, inodeNumber, mode);
     inode.linkCount = isDirectory ? 2 : 1;
     inode.accessTime = unixSeconds(state);
+    inode.accessTimeExtra = unixExtra(state);
+    inode.extraBytes = state.geometry.extraBytes;
     inode.isNew = true;
+    this.blockMap.initialise(inode);
     inode.touch();
     inode.markDirty();
     state.inodes.set(inodeNumber, inode);
@@ -273,7 +278,9 @@ export class Namespace {
     const buffer = yield* this.appendBlock(inode);
     if (!buffer.ok) return buffer;
     const { hasFileType } = this.state.geometry;
-    writeFirstBlock(buffer.value.bytes, inode.inodeNumber, parent.inodeNumber, hasFileType);
+    const room = this.roomOf(buffer.value);
+    writeFirstBlock(room, inode.inodeNumber, parent.inodeNumber, hasFileType);
+    this.changed(inode, buffer.value);
     this.state.cache.release(buffer.value);
     return succeed(undefined);
   }
@@ -289,9 +296,9 @@ export class Namespace {
       const buffer = yield* this.block(directory, index, visited);
       if (!buffer.ok) return buffer;
       try {
-        const entries = this.entriesOf(buffer.value);
+        const entries = this.entriesOf(directory, buffer.value);
         if (insertEntry(buffer.value.bytes, entries, name, number, kind)) {
-          cache.markDirty(buffer.value, directory.inodeNumber);
+          this.changed(directory, buffer.value);
           return succeed(undefined);
         }
       } finally {
@@ -300,7 +307,9 @@ export class Namespace {
     }
     const buffer = yield* this.appendBlock(directory);
     if (!buffer.ok) return buffer;
-    writeEntry(buffer.value.bytes, 0, geometry.blockBytes, number, name, kind);
+    const room = this.roomOf(buffer.value);
+    writeEntry(room, 0, room.length, number, name, kind);
+    this.changed(directory, buffer.value);
     cache.release(buffer.value);
     return succeed(undefined);
   }
@@ -314,6 +323,7 @@ export class Namespace {
     if (deviceBlock < 0) return errnoResult(deviceBlock);
     const buffer = this.state.cache.create(deviceBlock, directory.inodeNumber);
     if (buffer === null) return fail('ENOMEM');
+    this.state.checksums.writeDirectoryTail(buffer.bytes);
     directory.sizeBytes = (index + 1) * this.state.geometry.blockBytes;
     directory.markDirty();
     return succeed(buffer);
@@ -335,7 +345,7 @@ export class Namespace {
     yield* inode.lock.lockExclusive();
     try {
       if (inode.kind === 'directory') {
-        directory.linkCount--;
+        dropFolderLink(directory);
         inode.linkCount = 0;
       } else inode.linkCount = Math.max(0, inode.linkCount - 1);
       inode.touch();
@@ -366,10 +376,16 @@ export class Namespace {
     }
     const buffer = yield* cache.load(block);
     if (typeof buffer === 'number') return;
+    if (!this.state.checksums.isAttributesGood(buffer.bytes, block)) {
+      noteDamage(this.state, `attributes in block ${String(block)}: wrong checksum`);
+      cache.release(buffer);
+      return;
+    }
     const references = buffer.words[1] as number;
     inode.sectorCount = Math.max(0, inode.sectorCount - geometry.blockBytes / 512);
     if (references > 1) {
       buffer.words[1] = references - 1;
+      this.state.checksums.sealAttributes(buffer.bytes, block);
       cache.markDirty(buffer, 0);
     } else inode.addPendingFree(block, 1);
     cache.release(buffer);
@@ -410,8 +426,35 @@ export class Namespace {
     return typeof buffer === 'number' ? errnoResult(buffer) : succeed(buffer);
   }
 
-  private entriesOf(buffer: BlockBuffer): RawEntry[] {
-    return readEntries(buffer.bytes, buffer.deviceBlock, this.state.geometry);
+  /** The part of a block that entries may take: all of it, or what the checksum's tail leaves. */
+  private roomOf(buffer: BlockBuffer): Uint8Array {
+    const { checksums } = this.state;
+    const { bytes } = buffer;
+    if (!checksums.coversAll || !checksums.hasDirectoryTail(bytes)) return bytes;
+    return bytes.subarray(0, checksums.directoryRoom(bytes.length));
+  }
+
+  /** A block of the directory has changed: seals it and makes it dirty. */
+  private changed(directory: ExtInode, buffer: BlockBuffer): void {
+    const { checksums, cache } = this.state;
+    if (checksums.hasDirectoryTail(buffer.bytes)) {
+      checksums.sealDirectory(buffer.bytes, directory.checksumSeed);
+    }
+    cache.markDirty(buffer, directory.inodeNumber);
+  }
+
+  /** The entries of a block, whose checksum is verified once. Throws `HostError`. */
+  private entriesOf(directory: ExtInode, buffer: BlockBuffer): RawEntry[] {
+    const { checksums, geometry } = this.state;
+    if (!buffer.isVerified) {
+      const hasTail = checksums.hasDirectoryTail(buffer.bytes);
+      if (hasTail && !checksums.isDirectoryGood(buffer.bytes, directory.checksumSeed)) {
+        const where = `directory ${String(directory.inodeNumber)}`;
+        throw damaged(where, buffer.deviceBlock, 'checksum', 'wrong', 'that of its bytes');
+      }
+      buffer.isVerified = true;
+    }
+    return readEntries(this.roomOf(buffer), buffer.deviceBlock, geometry);
   }
 
   private *find(directory: ExtInode, name: Uint8Array): Task<Result<Found>> {
@@ -422,7 +465,7 @@ export class Namespace {
       if (!buffer.ok) return buffer;
       let isKept = false;
       try {
-        const entries = this.entriesOf(buffer.value);
+        const entries = this.entriesOf(directory, buffer.value);
         const entry = entries.find((one) => one.inodeNumber !== 0 && sameName(one.name, name));
         if (entry !== undefined) {
           isKept = true;

@@ -63,6 +63,14 @@ export function unixSeconds(state: ExtState): number {
   return Math.max(record.u32(SB.mkfsTime), record.u32(SB.writeTime));
 }
 
+/** What a time stamp of now has behind its 32 bits of seconds: nanoseconds, and two more bits of seconds below them. */
+export function unixExtra(state: ExtState): number {
+  const { unixMs } = state.kernel;
+  if (unixMs === undefined) return 0;
+  const now = Math.floor(unixMs());
+  return ((now % 1000) * 1_000_000 * 4 + (Math.floor(now / 1000 / 2 ** 32) & 3)) >>> 0;
+}
+
 /** For i_dtime: below the number of inodes it would be read as a link of the list of orphans. */
 export function deletionSeconds(state: ExtState): number {
   return Math.max(unixSeconds(state), state.geometry.inodesCount + 1);

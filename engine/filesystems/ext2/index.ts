@@ -17,8 +17,10 @@ const member: FamilyMember = {
   moduleId: 'ext2',
   title: 'ext2',
   incompat: INCOMPAT.filetype | INCOMPAT.meta_bg,
+  readIncompat: 0,
   roCompat: RO_COMPAT.sparse_super | RO_COMPAT.large_file | RO_COMPAT.btree_dir,
   dioProfile: { locking: 'core-locks', skipHoles: true, allocatesInHoles: false },
+  hasFallocate: false,
   supportsNowait: false,
 };
 
