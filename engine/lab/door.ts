@@ -16,6 +16,7 @@ import type {
   RunResult,
   SeriesPoint,
 } from './result.ts';
+import type { WorkbenchTools } from './workbench.ts';
 
 /** What the lab needs of the host. Optional ports may be missing: modules that need them then say so. */
 export interface LabPorts {
@@ -49,7 +50,7 @@ export interface RunOutcome {
   readonly trace: TraceColumns | null;
 }
 
-/** Implemented in run.ts, explain.ts, compare.ts, gallery/ and image-tools.ts. Host refusals are thrown as `HostError`. */
+/** Implemented in run.ts, explain.ts, compare.ts, gallery/, image-tools.ts and workbench/. Host refusals are thrown as `HostError`. */
 export interface Lab {
   run(experiment: Experiment, ports: LabPorts, control: RunControl): RunOutcome;
   explain(request: ExplainRequest, ports: LabPorts): Explanation;
@@ -58,6 +59,7 @@ export interface Lab {
   /** An exhibit of the bug gallery on its old and its fixed revision; it needs nothing of the host. */
   exhibit(id: string): ExhibitRun;
   image: ImageTools;
+  workbench: WorkbenchTools;
 }
 
 export interface OpenedProbe {

@@ -17,6 +17,7 @@ import type {
   Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, ParsedText, RunEvent,
   RunListEntry, RunResult,
 } from './types.ts'; // prettier-ignore
+import { layoutRecipeSchema, workbench } from './workbench.ts';
 
 /** Output that our own services made: typed, not checked again. */
 const output = <T>(): z.ZodType<T> => z.custom<T>();
@@ -26,6 +27,8 @@ const hostError = {
 } as const;
 const base = oc.errors(hostError);
 const path = z.string().min(1).max(4096);
+/** As `placeSchema` has it; absent: the whole image. */
+const partition = z.int().min(1).max(128).nullable().optional();
 const textKind = z.enum(['yaml', 'fio']);
 
 export const contract = {
@@ -51,13 +54,21 @@ export const contract = {
             .max(2 ** 46),
           fileSystemId: z.string(),
           options: z.record(z.string(), z.union([z.number(), z.string(), z.boolean()])),
+          /** True: every block of the file is taken from the host at once; absent or false: a sparse file. */
+          preallocate: z.boolean().optional(),
+          /** Lays files out in the new image. */
+          recipe: layoutRecipeSchema.nullable().optional(),
+          /** Whose mkfs makes the file system: the lab's own (also where absent), or the host's; see `Catalogue.fileSystems`. */
+          formatter: z.enum(['lab', 'system']).optional(),
         }),
       )
       .output(output<ImageInfo>()),
     entries: base
-      .input(z.strictObject({ path, folder: z.string().max(4096) }))
+      .input(z.strictObject({ path, folder: z.string().max(4096), partition }))
       .output(output<ImageEntry[]>()),
-    map: base.input(z.strictObject({ path, file: z.string().max(4096) })).output(output<FileMap>()),
+    map: base
+      .input(z.strictObject({ path, file: z.string().max(4096), partition }))
+      .output(output<FileMap>()),
     /** Host folders and files, for choosing an image where there is no native dialog. */
     browse: base.input(z.strictObject({ folder: path.nullable() })).output(
       output<{
@@ -66,6 +77,7 @@ export const contract = {
         entries: { name: string; path: string; kind: 'folder' | 'file'; sizeBytes: number }[];
       }>(),
     ),
+    ...workbench,
   },
   experiments: {
     check: base.input(experimentSchema).output(output<ExperimentCheck>()),
@@ -109,3 +121,4 @@ export const contract = {
 };
 export type Contract = typeof contract;
 export * from './types.ts';
+export type * from './workbench.ts';

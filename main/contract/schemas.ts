@@ -72,6 +72,7 @@ const experimentObject = z.strictObject({
     filePath: z.string().min(1).max(4096).nullable(),
     fileSizeBytes: byteCount.nullable(),
     create: z.strictObject({ sizeBytes: byteCount }).nullable(),
+    by: z.enum(['engine', 'host']).exactOptional(),
     consentToWrite: z.boolean(),
   }),
   jobs: z.array(jobSchema).min(1).max(64),

@@ -6,8 +6,18 @@
  */
 import { eventIterator, oc } from '@orpc/contract';
 import * as z from 'zod';
-import type { BlockDescription, FileExtent, NamedFact } from '../../engine/vfs/contract.ts';
+import type { BlockDescription, FileExtent } from '../../engine/vfs/contract.ts';
+import type {
+  FileRecipe,
+  Fragmentation,
+  ImageLayout,
+  LayoutRecipe,
+  Place,
+  PlaceFacts,
+} from '../../engine/lab/workbench.ts';
 import type { FileSystemProbe, HostErrorData } from './types.ts';
+
+export type { FileRecipe, Fragmentation, ImageLayout, LayoutRecipe, Place, PlaceFacts };
 
 const output = <T>(): z.ZodType<T> => z.custom<T>();
 const hostError = {
@@ -23,8 +33,7 @@ export const placeSchema = z.strictObject({
   path: z.string().min(1).max(4096),
   /** As the partition table numbers them, from 1; null: the whole image. */
   partition: z.int().min(1).max(128).nullable(),
-});
-export type Place = z.infer<typeof placeSchema>;
+}) satisfies z.ZodType<Place>;
 const inside = z.string().min(1).max(4096);
 const consent = z.boolean();
 
@@ -38,8 +47,7 @@ export const fileRecipeSchema = z.strictObject({
   holes: z.int().min(0).max(10_000),
   /** 'written': with a pattern; 'unwritten': allocated and never written (fallocate), where the file system can. */
   content: z.enum(['written', 'unwritten']),
-});
-export type FileRecipe = z.infer<typeof fileRecipeSchema>;
+}) satisfies z.ZodType<FileRecipe>;
 /** A fragmentation recipe: files as wanted, then free space as wanted. The same seed gives the same layout. */
 export const layoutRecipeSchema = z.strictObject({
   files: z.array(fileRecipeSchema).max(10_000),
@@ -49,8 +57,7 @@ export const layoutRecipeSchema = z.strictObject({
     .int()
     .min(0)
     .max(2 ** 32 - 1),
-});
-export type LayoutRecipe = z.infer<typeof layoutRecipeSchema>;
+}) satisfies z.ZodType<LayoutRecipe>;
 
 export interface PartitionInfo {
   readonly number: number;
@@ -69,52 +76,6 @@ export interface PartitionTable {
   readonly kind: 'mbr' | 'gpt' | null;
   readonly sectorBytes: number;
   readonly partitions: readonly PartitionInfo[];
-}
-
-/** `stat`: of the file system (no file named) or of a file in it. */
-export interface PlaceFacts {
-  readonly fileSystemId: string;
-  readonly facts: readonly NamedFact[];
-}
-
-/** The block map of the whole image, in columns: one entry for each run of blocks, in order, without gaps. */
-export interface ImageLayout {
-  readonly fileSystemId: string;
-  readonly blockSizeBytes: number;
-  readonly blockCount: number;
-  readonly start: readonly number[];
-  readonly count: readonly number[];
-  /** Index into `BLOCK_USES`. */
-  readonly use: readonly number[];
-  /** 0: of no file. */
-  readonly inodeNumber: readonly number[];
-  /** The owner's block; -1: not its content. */
-  readonly fileBlock: readonly number[];
-  /** Paths of the owners, as far as they were found (at most 100,000). */
-  readonly owners: readonly { readonly inodeNumber: number; readonly path: string }[];
-}
-
-export interface Fragmentation {
-  readonly blockSizeBytes: number;
-  readonly freeBytes: number;
-  readonly freeExtents: number;
-  readonly largestFreeBytes: number;
-  /** Free extents by length: those shorter than `belowBytes` and not in the bin before. */
-  readonly freeBins: readonly {
-    readonly belowBytes: number;
-    readonly extents: number;
-    readonly bytes: number;
-  }[];
-  readonly files: number;
-  /** Files of more than one extent. */
-  readonly fragmentedFiles: number;
-  readonly extents: number;
-  /** The most fragmented first, at most 100. */
-  readonly worst: readonly {
-    readonly path: string;
-    readonly sizeBytes: number;
-    readonly extents: number;
-  }[];
 }
 
 export interface BlockView {
@@ -172,7 +133,13 @@ export type TransferEvent =
       /** Null: not known. */
       readonly totalBytes: number | null;
     }
-  | { readonly kind: 'done'; readonly files: number; readonly bytes: number };
+  | {
+      readonly kind: 'done';
+      readonly files: number;
+      readonly bytes: number;
+      /** What was left out (links, device files), or could not be had as the recipe asked. */
+      readonly notes?: readonly string[];
+    };
 
 /** Where an image is used besides here: by a loop device, a mount, another process's lock, swap. */
 export interface ImageUse {
@@ -182,9 +149,6 @@ export interface ImageUse {
 
 /** Joined to `images` of the contract. */
 export const workbench = {
-  partitions: base
-    .input(z.strictObject({ path: placeSchema.shape.path }))
-    .output(output<PartitionTable>()),
   /** Facts of the file system, or of the file named. */
   stat: base.input(placeSchema.extend({ file: inside.nullable() })).output(output<PlaceFacts>()),
   usedBy: base
@@ -213,18 +177,6 @@ export const workbench = {
   renameEntry: base
     .input(placeSchema.extend({ from: inside, to: inside, consent }))
     .output(output<{ readonly path: string }>()),
-  /** Copies a file or folder of the host into the image. Ending the iteration cancels; what was half done is taken away. */
-  putFromHost: base
-    .input(placeSchema.extend({ hostPath: inside, file: inside, consent }))
-    .output(eventIterator(output<TransferEvent>())),
-  /** Copies a file or folder out of the image; an existing host file is refused unless `replace`. */
-  getToHost: base
-    .input(placeSchema.extend({ file: inside, hostPath: inside, replace: z.boolean() }))
-    .output(eventIterator(output<TransferEvent>())),
-  /** Lays files out by a recipe in an image that has a file system. */
-  layOut: base
-    .input(placeSchema.extend({ recipe: layoutRecipeSchema, consent }))
-    .output(eventIterator(output<TransferEvent>())),
   /** Runs the file system's own checker on the host. `repair`: changes the image, after a snapshot. */
   fsck: base
     .input(placeSchema.extend({ repair: z.boolean(), consent }))
@@ -245,5 +197,30 @@ export const workbench = {
   /** Forgets an image of the list; `alsoDelete` removes a file that the lab made. */
   forget: base
     .input(z.strictObject({ path: placeSchema.shape.path, alsoDelete: z.boolean() }))
-    .output(output<{ readonly deleted: boolean }>()),
+    .output(
+      output<{
+        readonly deleted: boolean;
+        /** The deleted image, which `restoreSnapshot` brings back within a day; null: nothing was deleted. */
+        readonly snapshotId: string | null;
+      }>(),
+    ),
+};
+
+/** Joined to `images` of the contract: what takes long and tells how it goes on. */
+export const transfers = {
+  partitions: base
+    .input(z.strictObject({ path: placeSchema.shape.path }))
+    .output(output<PartitionTable>()),
+  /** Copies a file or folder of the host into the image. Ending the iteration cancels; what was half done is taken away. */
+  putFromHost: base
+    .input(placeSchema.extend({ hostPath: inside, file: inside, consent }))
+    .output(eventIterator(output<TransferEvent>())),
+  /** Copies a file or folder out of the image; an existing host file is refused unless `replace`. */
+  getToHost: base
+    .input(placeSchema.extend({ file: inside, hostPath: inside, replace: z.boolean() }))
+    .output(eventIterator(output<TransferEvent>())),
+  /** Lays files out by a recipe in an image that has a file system. */
+  layOut: base
+    .input(placeSchema.extend({ recipe: layoutRecipeSchema, consent }))
+    .output(eventIterator(output<TransferEvent>())),
 };

@@ -5,7 +5,8 @@ import { explain } from '../../engine/lab/explain.ts';
 import { runExhibit } from '../../engine/lab/gallery/index.ts';
 import { imageTools } from '../../engine/lab/image-tools.ts';
 import { runExperiment } from '../../engine/lab/run.ts';
-import { hostFacts, nativePorts } from './native/index.ts';
+import { workbenchTools } from '../../engine/lab/workbench/index.ts';
+import { hostFacts, nativePorts, usesOf } from './native/index.ts';
 import { serveEngineThread } from './serve-thread.ts';
 
 serveEngineThread({
@@ -15,7 +16,9 @@ serveEngineThread({
     compare: compareRevisions,
     exhibit: runExhibit,
     image: imageTools,
+    workbench: workbenchTools,
   },
   makePorts: nativePorts,
   probeFacts: hostFacts,
+  usesOf,
 });

@@ -18,7 +18,16 @@ import type {
   RunResult,
   SeriesPoint,
 } from '../../engine/lab/result.ts';
+import type {
+  BlockBytes,
+  Fragmentation,
+  ImageLayout,
+  Place,
+  PlaceFacts,
+  PreviewBytes,
+} from '../../engine/lab/workbench.ts';
 import type { FileMap, HostFact, ImageEntry } from '../contract/types.ts';
+import type { ImageUse } from '../contract/workbench.ts';
 
 /** Questions for the long-lived tools process: arguments and answer of each. */
 export interface ToolCalls {
@@ -37,6 +46,18 @@ export interface ToolCalls {
   compare: { ask: CompareRequest; answer: Comparison };
   exhibit: { ask: { id: string }; answer: ExhibitRun };
   facts: { ask: { folder: string }; answer: HostFact[] };
+  'used-by': { ask: { path: string }; answer: ImageUse[] };
+  stat: { ask: Place & { file: string | null }; answer: PlaceFacts };
+  layout: { ask: Place; answer: ImageLayout };
+  fragmentation: { ask: Place; answer: Fragmentation };
+  block: { ask: Place & { block: number }; answer: BlockBytes };
+  preview: {
+    ask: Place & { file: string; offsetBytes: number; lengthBytes: number };
+    answer: PreviewBytes;
+  };
+  'make-folder': { ask: Place & { folder: string }; answer: null };
+  remove: { ask: Place & { file: string }; answer: number };
+  rename: { ask: Place & { from: string; to: string }; answer: null };
 }
 export type ToolName = keyof ToolCalls;
 export type ToolAsk = {

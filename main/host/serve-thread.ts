@@ -15,6 +15,7 @@ import {
 import { assert, HostError } from '../../engine/base/index.ts';
 import type { Lab, LabPorts, RunOutcome } from '../../engine/lab/door.ts';
 import type { HostFact } from '../contract/types.ts';
+import type { ImageUse } from '../contract/workbench.ts';
 import { failureData } from './failure.ts';
 import {
   CONTROL,
@@ -33,7 +34,28 @@ export interface ThreadParts {
   readonly makePorts: () => LabPorts;
   /** What the host can do, probed where the engine runs. */
   readonly probeFacts: (folder: string) => HostFact[];
+  /** Who else uses an image file. */
+  readonly usesOf: (path: string) => ImageUse[];
 }
+
+/** What goes to the workbench: all but the questions that `answer` names itself. */
+type WorkbenchAsk = Exclude<
+  ToolAsk,
+  {
+    readonly name:
+      | 'probe'
+      | 'format'
+      | 'list'
+      | 'map'
+      | 'read'
+      | 'write'
+      | 'explain'
+      | 'compare'
+      | 'exhibit'
+      | 'facts'
+      | 'used-by';
+  }
+>;
 
 /** The buffers of columns that can change their owner; shared and repeated ones are left out. */
 function buffersOf(...groups: readonly (object | null)[]): ArrayBuffer[] {
@@ -124,6 +146,37 @@ class EngineThread {
         return lab.exhibit(call.ask.id);
       case 'facts':
         return this.parts.probeFacts(call.ask.folder);
+      case 'used-by':
+        return this.parts.usesOf(call.ask.path);
+      default:
+        return this.workbenchAnswer(call);
+    }
+  }
+
+  private workbenchAnswer(call: WorkbenchAsk): ToolAnswer {
+    const { workbench } = this.parts.lab;
+    const ports = this.labPorts();
+    switch (call.name) {
+      case 'stat':
+        return workbench.stat(ports, call.ask, call.ask.file);
+      case 'layout':
+        return workbench.layout(ports, call.ask);
+      case 'fragmentation':
+        return workbench.fragmentation(ports, call.ask);
+      case 'block':
+        return workbench.block(ports, call.ask, call.ask.block);
+      case 'preview': {
+        const { file, offsetBytes, lengthBytes } = call.ask;
+        return workbench.preview(ports, call.ask, file, offsetBytes, lengthBytes);
+      }
+      case 'make-folder':
+        workbench.makeFolder(ports, call.ask, call.ask.folder);
+        return null;
+      case 'remove':
+        return workbench.remove(ports, call.ask, call.ask.file);
+      case 'rename':
+        workbench.rename(ports, call.ask, call.ask.from, call.ask.to);
+        return null;
     }
   }
 

@@ -131,6 +131,16 @@ export class Images {
     );
   }
 
+  /** Takes an image off the list of those used lately. The file stays. */
+  async forget(path: string): Promise<void> {
+    const recent = await this.recent();
+    if (!recent.includes(path)) return;
+    await writeJson(
+      join(this.paths.state, 'recent-images.json'),
+      recent.filter((one) => one !== path),
+    );
+  }
+
   /** Makes a new image; refuses an existing file. */
   async make(ask: MakeImage, how: MakeImageHow = {}): Promise<ImageInfo> {
     const path = await this.pathFor(ask);

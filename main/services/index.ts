@@ -23,6 +23,7 @@ import { pathsOf, type Paths } from './paths.ts';
 import { ResultFiles } from './result-file.ts';
 import { Runs } from './runs.ts';
 import { Targets } from './targets.ts';
+import { Workbench } from './workbench/index.ts';
 
 export { pathsOf, type Paths } from './paths.ts';
 export type { Face } from './host-info.ts';
@@ -41,6 +42,7 @@ export interface Services {
   readonly paths: Paths;
   readonly host: HostInfo;
   readonly images: Images;
+  readonly workbench: Workbench;
   readonly experiments: Experiments;
   readonly gallery: Gallery;
   readonly runs: Runs;
@@ -61,7 +63,10 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const journal = new Journal(paths.runs);
   await journal.purge();
   const files = new ResultFiles(paths.cache);
-  const images = new Images(paths, new MadeImages(paths.madeImages), engine);
+  const made = new MadeImages(paths.madeImages);
+  const images = new Images(paths, made, engine);
+  const workbench = new Workbench(paths, images, made, engine);
+  await workbench.snapshots.purge();
   const targets = new Targets(images, paths.images);
   const runs = new Runs({ journal, runsFolder: paths.runs, files, engine, targets });
   let closing: Promise<void> | null = null;
@@ -69,6 +74,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     paths,
     host: new HostInfo(engine, paths, options.face, options.version),
     images,
+    workbench,
     experiments: new Experiments(targets, images, runs, engine),
     gallery: new Gallery(engine),
     runs,

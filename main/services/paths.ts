@@ -14,6 +14,8 @@ export interface Paths {
   readonly images: string;
   /** One small file for each image that the lab made. */
   readonly madeImages: string;
+  /** Snapshots of images, each with a small file about it. */
+  readonly snapshots: string;
   readonly config: string;
   readonly state: string;
   readonly cache: string;
@@ -42,6 +44,7 @@ export function pathsOf(env: Readonly<Record<string, string | undefined>> = proc
     runs: join(data, 'runs'),
     images: join(data, 'images'),
     madeImages: join(data, 'made-images'),
+    snapshots: join(data, 'snapshots'),
     config: isOwn ? join(all, 'config') : xdg('XDG_CONFIG_HOME', '.config'),
     state: isOwn ? join(all, 'state') : xdg('XDG_STATE_HOME', '.local/state'),
     cache: isOwn ? join(all, 'cache') : xdg('XDG_CACHE_HOME', '.cache'),

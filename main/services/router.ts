@@ -13,6 +13,7 @@ import type { LabClient } from '../contract/client.ts';
 import { failureData } from '../host/failure.ts';
 import { formatExperiment, parseExperiment } from './formats/index.ts';
 import type { Services } from './index.ts';
+import type { Workbench } from './workbench/index.ts';
 
 /** What the services throw, as the contract's error. Failures of our own code keep their place and are told too. */
 function asContractError(error: unknown): unknown {
@@ -27,16 +28,47 @@ function asContractError(error: unknown): unknown {
   });
 }
 
-/** The router of these services. */
-export function makeRouter(services: Services) {
-  const lab = implement(contract).use(async ({ next }) => {
+const implementer = () =>
+  implement(contract).use(async ({ next }) => {
     try {
       return await next();
     } catch (error) {
       throw asContractError(error);
     }
   });
-  const { host, images, experiments, gallery, runs } = services;
+
+function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: Workbench) {
+  return {
+    stat: images.stat.handler(({ input }) => workbench.stat(input)),
+    usedBy: images.usedBy.handler(({ input }) => workbench.usedBy(input.path)),
+    layout: images.layout.handler(({ input, signal }) => workbench.layout(input, signal)),
+    fragmentation: images.fragmentation.handler(({ input, signal }) =>
+      workbench.fragmentation(input, signal),
+    ),
+    block: images.block.handler(({ input }) => workbench.block(input)),
+    preview: images.preview.handler(({ input }) => workbench.preview(input)),
+    makeFolder: images.makeFolder.handler(({ input }) => workbench.makeFolder(input)),
+    removeEntry: images.removeEntry.handler(({ input }) => workbench.removeEntry(input)),
+    renameEntry: images.renameEntry.handler(({ input }) => workbench.renameEntry(input)),
+    fsck: images.fsck.handler(({ input, signal }) => workbench.fsck(input, signal)),
+    snapshots: images.snapshots.handler(({ input }) => workbench.snapshots.list(input.path)),
+    snapshot: images.snapshot.handler(({ input, signal }) =>
+      workbench.snapshot(input.path, input.note, signal),
+    ),
+    restoreSnapshot: images.restoreSnapshot.handler(({ input, signal }) =>
+      workbench.restoreSnapshot(input.id, input.consent, signal),
+    ),
+    removeSnapshot: images.removeSnapshot.handler(async ({ input }) => ({
+      removed: await workbench.snapshots.remove(input.id),
+    })),
+    forget: images.forget.handler(({ input }) => workbench.forget(input.path, input.alsoDelete)),
+  };
+}
+
+/** The router of these services. */
+export function makeRouter(services: Services) {
+  const lab = implementer();
+  const { host, images, workbench, experiments, gallery, runs } = services;
   return lab.router({
     host: {
       facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
@@ -51,6 +83,7 @@ export function makeRouter(services: Services) {
       entries: lab.images.entries.handler(({ input }) => images.entries(input.path, input.folder)),
       map: lab.images.map.handler(({ input }) => images.map(input.path, input.file)),
       browse: lab.images.browse.handler(({ input }) => images.browse(input.folder)),
+      ...workbenchRoutes(lab, workbench),
     },
     experiments: {
       check: lab.experiments.check.handler(({ input }) => experiments.check(input)),

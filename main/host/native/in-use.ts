@@ -4,6 +4,7 @@
  * names of the same file count. What may not be looked at (another user's loop device) is looked at by its sysfs name instead.
  */
 import { closeSync, constants, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import type { ImageUse } from '../../contract/workbench.ts';
 import { nativeSyscalls } from './syscalls.ts';
 import { readU64, scratch } from './scratch.ts';
 
@@ -145,4 +146,79 @@ export function usedBy(
     }
   }
   return null;
+}
+
+/** A lock that a process holds on the file. */
+interface HeldLock {
+  readonly kind: string;
+  readonly isWrite: boolean;
+  /** 0: not told, as for a lock of an open description. */
+  readonly pid: number;
+}
+
+/** /proc/locks: "1: OFDLCK ADVISORY READ -1 08:01:131 0 EOF"; what waits for a lock has an arrow before it. */
+function locksOf(identity: FileIdentity): HeldLock[] {
+  const locks: HeldLock[] = [];
+  for (const line of (textOf('/proc/locks') ?? '').split('\n')) {
+    const words = line.trim().split(/\s+/);
+    if (words.length < 8 || words[1] === '->') continue;
+    const [major = '', minor = '', inode = ''] = (words[5] ?? '').split(':');
+    const device = deviceNumber(parseInt(major, 16), parseInt(minor, 16));
+    if (device !== identity.dev || BigInt(/^\d+$/.test(inode) ? inode : -1) !== identity.ino)
+      continue;
+    locks.push({
+      kind: words[1] ?? '',
+      isWrite: words[3] === 'WRITE',
+      pid: Math.max(0, Number(words[4])),
+    });
+  }
+  return locks;
+}
+
+/** makedev(3) of glibc: the number that stat gives. */
+function deviceNumber(major: number, minor: number): bigint {
+  const [high, low] = [BigInt(major), BigInt(minor)];
+  return (
+    ((high & 0xfffff000n) << 32n) |
+    ((low & 0xffffff00n) << 12n) |
+    ((high & 0xfffn) << 8n) |
+    (low & 0xffn)
+  );
+}
+
+/** Everybody who uses the file at `path`, each in a sentence: loop devices, mounts, swap, locks. A path that is not there: nobody. */
+export function usesOf(path: string): ImageUse[] {
+  const stats = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (stats === undefined) return [];
+  const uses: ImageUse[] = [];
+  const mounts = readMounts();
+  for (const loop of loopDevicesOf(stats)) {
+    uses.push({ kind: 'loop', text: `It is attached to /dev/${loop}.` });
+    const number = textOf(`/sys/block/${loop}/dev`)?.trim() ?? '';
+    for (const mount of mounts.filter(({ deviceNumber: its }) => its === number)) {
+      uses.push({
+        kind: 'mount',
+        text: `It is mounted at ${mount.mountPoint} through /dev/${loop}.`,
+      });
+    }
+  }
+  for (const { source, mountPoint, fileSystem } of mounts) {
+    if (!source.startsWith('/') || source.startsWith('/dev/') || !isSameFile(source, stats))
+      continue;
+    uses.push({ kind: 'mount', text: `It is mounted at ${mountPoint} (${fileSystem}).` });
+  }
+  for (const line of (textOf('/proc/swaps') ?? '').split('\n').slice(1)) {
+    const name = unescapePath(line.split(/\s+/, 1)[0] ?? '');
+    if (name.startsWith('/') && isSameFile(name, stats)) {
+      uses.push({ kind: 'swap', text: 'The host swaps to it.' });
+    }
+  }
+  for (const { isWrite, pid } of locksOf(stats)) {
+    const who = pid === 0 ? 'A program' : `Process ${String(pid)}`;
+    uses.push({
+      kind: 'lock',
+      text: `${who} has it locked for ${isWrite ? 'writing' : 'reading'}.`,
+    });
+  }
+  return uses;
 }

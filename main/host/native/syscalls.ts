@@ -26,13 +26,17 @@ export interface HostSyscallNumbers extends SyscallNumbers {
   readonly fstatfs: number;
   readonly cachestat: number;
   readonly madvise: number;
+  readonly lseek: number;
+  readonly fallocate: number;
 }
 
 const X64 = {
   fcntl: 72, flock: 73, ioctl: 16, statx: 332, fstatfs: 138, cachestat: 451, madvise: 28,
+  lseek: 8, fallocate: 285,
 } as const; // prettier-ignore
 const ARM64 = {
   fcntl: 25, flock: 32, ioctl: 29, statx: 291, fstatfs: 44, cachestat: 451, madvise: 233,
+  lseek: 62, fallocate: 47,
 } as const; // prettier-ignore
 
 export interface NativeSyscalls {

@@ -19,6 +19,7 @@ import type {
   RunOutcome,
 } from '../../../engine/lab/door.ts';
 import type { Experiment } from '../../../engine/lab/experiment.ts';
+import type { WorkbenchTools } from '../../../engine/lab/workbench.ts';
 import { serveEngineThread } from '../../../main/host/serve-thread.ts';
 import { progressOf, requestColumns, resultOf, traceColumns } from './samples.ts';
 
@@ -128,8 +129,32 @@ const image: ImageTools = {
   },
 };
 
+const scripted = (what: string): never => {
+  throw new HostError({ code: 'workbench.scripted', message: what });
+};
+const workbench: WorkbenchTools = {
+  stat: (_ports, { path }) => ({
+    fileSystemId: 'raw',
+    facts: [{ id: 'size', title: 'Size', value: String(statSync(path).size) }],
+  }),
+  layout: () => scripted('layout'),
+  fragmentation: () => scripted('fragmentation'),
+  block: (_ports, _place, deviceBlock) => ({
+    deviceBlock,
+    offsetBytes: 4096 * deviceBlock,
+    bytes: new Uint8Array([1, 2, 3]),
+    description: null,
+    ownerPath: null,
+  }),
+  preview: () => scripted('preview'),
+  makeFolder: () => scripted('make folder'),
+  remove: () => scripted('remove'),
+  rename: () => scripted('rename'),
+};
+
 const lab: Lab = {
   run,
+  workbench,
   explain: (request) => {
     throw new HostError({ code: 'explain.scripted', message: `explain of ${request.op}` });
   },
