@@ -6,5 +6,6 @@ export * from './device.ts';
 export * from './limits.ts';
 export * from './plug.ts';
 export * from './queue.ts';
+export * from './slice.ts';
 export * from './sparse-store.ts';
 export { SPLIT_RULE, SPLIT_RULES } from './split.ts';

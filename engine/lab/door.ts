@@ -9,6 +9,7 @@ import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contrac
 import type { Comparison, CompareRequest, ExhibitRun } from './comparison.ts';
 import type { Experiment, Target } from './experiment.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
+import type { PartitionTable } from './partition-table.ts';
 import type {
   HostEvidence,
   RequestColumns,
@@ -74,6 +75,8 @@ export interface OpenedProbe {
 /** Work on the files inside an image. Paths inside are absolute, '/' separated. */
 export interface ImageTools {
   probe(ports: LabPorts, path: string): OpenedProbe;
+  /** The partition table and what each partition holds; `kind` is null where the image has none. A damaged table is a `HostError`. */
+  partitions(ports: LabPorts, path: string): PartitionTable;
   /** Formats an existing regular file of the right size, made by the caller for this purpose. */
   format(
     ports: LabPorts,

@@ -13,6 +13,8 @@ export const DISTRIBUTIONS = ['random', 'zipf', 'pareto', 'normal'] as const;
 /** Where the I/O goes: a device module, a file system on it, a file in it. */
 export interface Target {
   readonly device: { readonly id: string; readonly options: OptionValues };
+  /** Partition of the disk, as sfdisk numbers them, from 1: everything below happens in it alone. Absent: the whole image. */
+  readonly partition?: number;
   /** 'auto': whatever the image holds. Without `format` an image must already hold this file system. */
   readonly fileSystem: { readonly id: string; readonly options: OptionValues };
   /** Null: the whole device as one block-device file (only with file system 'raw'). */

@@ -7,12 +7,13 @@
  * page goes through the page cache.
  */
 import { HostError, resolveOptions, type Task } from '../base/index.ts';
-import { fileSystemById, probeFileSystem } from '../filesystems/index.ts';
+import { fileSystemById } from '../filesystems/index.ts';
 import type { DirectoryEntry, FileSystemProbe, MountedFileSystem } from '../vfs/index.ts';
 import type { ImageTools, LabPorts, OpenedProbe } from './door.ts';
 import { putFile, readFile } from './image/content.ts';
 import { withFiles, withImage } from './image/open.ts';
 import { namesOf, openFile, statOf, taken, walkTo } from './image/paths.ts';
+import { probePartitions, probeWhole } from './partitions/index.ts';
 
 type Listed = DirectoryEntry & { readonly sizeBytes: number };
 
@@ -36,7 +37,7 @@ function* listFolder(fileSystem: MountedFileSystem, image: string, inside: strin
 
 function probeImage(ports: LabPorts, path: string): OpenedProbe {
   return withImage(ports, path, true, ({ kernel, opened }) => {
-    const found = kernel.runTask('probe', probeFileSystem(kernel, opened.device));
+    const found = kernel.runTask('probe', probeWhole(kernel, opened.device));
     const { image } = opened;
     return {
       sizeBytes: image?.sizeBytes ?? 0,
@@ -52,6 +53,11 @@ function probeImage(ports: LabPorts, path: string): OpenedProbe {
 
 export const imageTools: ImageTools = {
   probe: probeImage,
+
+  partitions: (ports, path) =>
+    withImage(ports, path, true, ({ kernel, opened }) =>
+      kernel.runTask('partitions', probePartitions(kernel, opened.device)),
+    ),
 
   format(ports, path, fileSystemId, given) {
     const module = fileSystemById(fileSystemId);

@@ -42,6 +42,7 @@ import type { Target } from './experiment.ts';
 import { withHostFault } from './host-fault.ts';
 import { RunKernel } from './kernel.ts';
 import { layOut } from './lay-out.ts';
+import { openPartition, refuseUnchosen } from './partitions/index.ts';
 
 /** Pages for the page cache, metadata and the layout, beside the buffers of the load. */
 const KERNEL_PAGES = 16384;
@@ -146,9 +147,13 @@ export function openTarget(
     },
   });
   const { wrapDevice } = options;
-  const openDevice =
+  let openDevice =
     wrapDevice === undefined ? opened : { ...opened, device: wrapDevice(opened.device, memory) };
   try {
+    if (target.partition !== undefined) {
+      const slice = openPartition(kernel, openDevice.device, target.partition);
+      openDevice = { ...openDevice, device: runStoppable(kernel, 'partition', slice, control) };
+    }
     return new Opening(options, kernel, openDevice, control).finish(module.virtualTime, trace);
   } catch (error) {
     openDevice.device.close();
@@ -278,6 +283,7 @@ class Opening {
     if (target.fileSystem.id === 'auto') return this.detectFileSystem();
     const module = fileSystemModule(target.fileSystem.id);
     if (module.id === 'raw') return module;
+    this.assertChosen();
     const probe = this.run('probe', module.probe(kernel, device));
     if (probe !== null) return module;
     if (target.create === null && this.openDevice.image !== null) throw this.noFileSystem(module);
@@ -299,7 +305,16 @@ class Opening {
     return module;
   }
 
+  /** A disk with partitions is no file system: the person has to choose one. Devices without an image hold what the lab made. */
+  private assertChosen(): void {
+    const { kernel, device, openDevice } = this;
+    if (openDevice.image === null) return;
+    const refused = this.run('partitions', refuseUnchosen(kernel, device));
+    if (refused !== null) throw refused;
+  }
+
   private detectFileSystem(): FileSystemModule {
+    this.assertChosen();
     for (const module of FILE_SYSTEMS) {
       if (module.id === 'raw') continue;
       if (this.run('probe', module.probe(this.kernel, this.device)) !== null) return module;

@@ -8,3 +8,4 @@ export * from './file.ts';
 export * from './inode.ts';
 export * from './iter-copy.ts';
 export * from './page-cache.ts';
+export * from './read-bytes.ts';

@@ -450,7 +450,10 @@ describe('the command line', () => {
     const words = ['--op', 'read', '--offset', '512', '--length', '4k'] as const;
     it('asks about a file with the revision that a run takes', async () => {
       expect(
-        await run('explain', 'a.img', '/f', ...words, '--memory-offset', '16', '--async'),
+        await run(
+          ...['explain', 'a.img', '/f', ...words],
+          ...['--memory-offset', '16', '--async', '--partition', '3'],
+        ),
       ).toBe(0);
       expect(calls.at(-1)?.input).toMatchObject({
         op: 'read',
@@ -461,6 +464,7 @@ describe('the command line', () => {
         revision: '6.4',
         target: {
           device: { id: 'image-file', options: { path: resolve('a.img') } },
+          partition: 3,
           fileSystem: { id: 'auto' },
           filePath: '/f',
         },

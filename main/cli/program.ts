@@ -10,6 +10,7 @@ import type { Terminal } from './terminal.ts';
 export interface RunOptions {
   readonly output: 'text' | 'json';
   readonly set: readonly string[];
+  readonly partition?: string;
   readonly consent: boolean;
 }
 export interface ConsentOptions {
@@ -26,6 +27,7 @@ export interface ExplainOptions {
   readonly offset: string;
   readonly length: string;
   readonly memoryOffset: string;
+  readonly partition?: string;
   readonly async: boolean;
   readonly dsync: boolean;
   readonly revision?: string;
@@ -72,6 +74,7 @@ function addRun(program: Command, terminal: Terminal, finish: Finish): void {
         .default('text'),
     )
     .option('--set <key=value>', 'set a key of the job, after the file (repeatable)', collect, [])
+    .option('--partition <number>', 'partition of the disk in the image, from 1')
     .option('--consent', CONSENT, false)
     .action(async (job: string, options: RunOptions) => {
       const { run } = await import('./commands/run.ts');
@@ -151,13 +154,14 @@ function requestCommand(program: Command, name: string, description: string): Co
     .command(name)
     .description(description)
     .argument('<image>', 'image file')
-    .argument('[path]', 'file inside it; without: the whole image as a block device')
+    .argument('[path]', 'file inside it; without: the whole image, or partition, as a block device')
     .addOption(
       new Option('--op <op>', 'direction').choices(['read', 'write']).makeOptionMandatory(),
     )
     .requiredOption('--offset <bytes>', 'offset in the file')
     .requiredOption('--length <bytes>', 'length of the request')
     .option('--memory-offset <bytes>', "the buffer's distance from a page boundary, 0..4095", '0')
+    .option('--partition <number>', 'partition of the disk in the image, from 1')
     .option('--async', 'an asynchronous request', false)
     .option('--dsync', 'with O_DSYNC', false)
     .option('--json', 'as JSON', false);

@@ -68,6 +68,7 @@ const experimentObject = z.strictObject({
   name: z.string().min(1).max(200),
   target: z.strictObject({
     device: z.strictObject({ id: z.string(), options: optionValues }),
+    partition: z.int().min(1).max(1024).exactOptional(),
     fileSystem: z.strictObject({ id: z.string(), options: optionValues }),
     filePath: z.string().min(1).max(4096).nullable(),
     fileSizeBytes: byteCount.nullable(),

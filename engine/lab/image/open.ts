@@ -7,12 +7,13 @@ import { HostError, Scheduler, Sfc32, type Task } from '../../base/index.ts';
 import { openDevice, type OpenDevice } from '../../devices/index.ts';
 import { DEFAULT_REVISION_ID, findRevision, openDirectIo } from '../../dio/index.ts';
 import { describeForeign } from '../../filesystems/foreign.ts';
-import { fileSystemById, probeFileSystem } from '../../filesystems/index.ts';
+import { fileSystemById } from '../../filesystems/index.ts';
 import { Memory } from '../../memory/index.ts';
 import type { DirectIo, MountedFileSystem } from '../../vfs/index.ts';
 import type { LabPorts } from '../door.ts';
 import { withHostFault } from '../host-fault.ts';
 import { RunKernel } from '../kernel.ts';
+import { openPartition, probeWhole, refuseUnchosen } from '../partitions/index.ts';
 import { ioError } from './paths.ts';
 
 /** 64 MiB: metadata, page cache, and the piece of data under way. */
@@ -24,12 +25,14 @@ export interface OpenImage {
   readonly path: string;
 }
 
-/** Opens the image, hands it to `work`, and closes it, whatever happens. */
+/** Opens the image, or a partition of it, hands it to `work`, and closes it, whatever happens. */
 export function withImage<T>(
   ports: LabPorts,
   path: string,
   readOnly: boolean,
   work: (image: OpenImage) => T,
+  /** As in `Target`; null: the whole image. */
+  partition: number | null = null,
 ): T {
   const arena = ports.makeArena(ARENA_PAGES);
   const memory = new Memory(arena, true);
@@ -50,7 +53,7 @@ export function withImage<T>(
     },
   );
   try {
-    const result = work({ kernel, opened, path });
+    const result = work({ kernel, opened: inPartition(kernel, opened, path, partition), path });
     kernel.drain();
     return result;
   } catch (error) {
@@ -62,18 +65,36 @@ export function withImage<T>(
   }
 }
 
+/** The opened image with the partition as its device. */
+function inPartition(
+  kernel: RunKernel,
+  opened: OpenDevice,
+  path: string,
+  partition: number | null,
+): OpenDevice {
+  if (partition === null) return opened;
+  try {
+    const device = kernel.runTask('partition', openPartition(kernel, opened.device, partition));
+    return { ...opened, device };
+  } catch (error) {
+    throw error instanceof HostError ? named(error, path) : error;
+  }
+}
+
 const directIo = (): DirectIo => openDirectIo(findRevision(DEFAULT_REVISION_ID)).directIo;
 
 export function* mountAny(image: OpenImage): Task<MountedFileSystem> {
   const { kernel, opened } = image;
-  const found = yield* probeFileSystem(kernel, opened.device);
+  const found = yield* probeWhole(kernel, opened.device);
   if (found !== null) return yield* found.module.mount(kernel, opened.device, directIo());
   throw yield* refusal(image);
 }
 
-/** Why no module wants it: an ext superblock says so itself, anything else by its signature. */
+/** Why no module wants it: a disk lists its partitions, an ext superblock says so itself, anything else by its signature. */
 export function* refusal(image: OpenImage): Task<HostError> {
   const { kernel, opened, path } = image;
+  const unchosen = yield* refuseUnchosen(kernel, opened.device);
+  if (unchosen !== null) return named(unchosen, path);
   try {
     yield* fileSystemById('ext2').mount(kernel, opened.device, directIo());
   } catch (error) {
@@ -100,8 +121,9 @@ export function withFiles<T>(
   path: string,
   readOnly: boolean,
   work: (fileSystem: MountedFileSystem, kernel: RunKernel) => T,
+  partition: number | null = null,
 ): T {
-  return withImage(ports, path, readOnly, (image) => {
+  const inImage = (image: OpenImage): T => {
     const { kernel } = image;
     let fileSystem: MountedFileSystem;
     try {
@@ -118,5 +140,6 @@ export function withFiles<T>(
     }
     if (status < 0) throw ioError(path, 'the image cannot be unmounted', status);
     return result;
-  });
+  };
+  return withImage(ports, path, readOnly, inImage, partition);
 }

@@ -14,6 +14,7 @@ export interface RequestWords {
   readonly offset: string;
   readonly length: string;
   readonly memoryOffset: string;
+  readonly partition?: string;
   readonly async: boolean;
   readonly dsync: boolean;
 }
@@ -30,7 +31,7 @@ function lengthOf(text: string): number {
   });
 }
 
-/** The request of the command line; a path of null is the whole image as a block device. */
+/** The request of the command line; a path of null is the whole image, or partition, as a block device. */
 export function requestOf(
   image: string,
   path: string | null,
@@ -45,6 +46,9 @@ export function requestOf(
     isDsync: words.dsync,
     target: {
       device: { id: 'image-file', options: { path: resolve(image) } },
+      ...(words.partition !== undefined && {
+        partition: parseWhole(words.partition, '--partition', 1, 1024),
+      }),
       fileSystem: { id: path === null ? 'raw' : 'auto', options: {} },
       filePath: path,
       fileSizeBytes: null,

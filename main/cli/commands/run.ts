@@ -21,6 +21,7 @@ import { errorText, EXIT, exitCodeOf } from '../errors.ts';
 import { paintWithAnsi } from '../paint.ts';
 import { ProgressLine } from '../progress.ts';
 import type { RunOptions } from '../program.ts';
+import { parseWhole } from '../size.ts';
 import { line, type Terminal } from '../terminal.ts';
 
 type TextKind = 'yaml' | 'fio';
@@ -152,7 +153,11 @@ async function prepare(
   const set = await applySets(parsed.experiment, options.set);
   const target = fromCurrentFolder(set.target);
   const consentToWrite = target.consentToWrite || options.consent;
-  const experiment: Experiment = { ...set, target: { ...target, consentToWrite } };
+  const partition =
+    options.partition === undefined
+      ? {}
+      : { partition: parseWhole(options.partition, '--partition', 1, 1024) };
+  const experiment: Experiment = { ...set, target: { ...target, ...partition, consentToWrite } };
   const check = await client.experiments.check(experiment);
   if (check.problems.length > 0) return tellProblems(terminal, name, check.problems);
   if (options.output === 'text') {

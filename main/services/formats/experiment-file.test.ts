@@ -228,22 +228,35 @@ export const anyExperiment = fc.record<Experiment>({
   name: fc
     .string({ minLength: 1, maxLength: 40 })
     .filter((name) => name.trim() === name && !/[\r\n]/.test(name)),
-  target: fc.record({
-    device: fc.constantFrom(
-      { id: 'image-file', options: { path: '/some where/a: b#.img' } },
-      { id: 'image-file', options: { path: 'yes', logicalBlockBytes: '512' } },
-      { id: 'model', options: { profile: 'hdd', readOnly: true, sizeMib: 64 } },
-      { id: 'memory', options: {} },
-    ),
-    fileSystem: fc.constantFrom(
-      { id: 'auto', options: {} },
-      { id: 'ext2', options: { blockBytes: '4096', label: '4k' } },
-    ),
-    filePath: fc.constantFrom(null, '/data', '/a b/- c'),
-    fileSizeBytes: fc.option(fc.integer({ min: 0, max: 2 ** 40 })),
-    create: fc.option(fc.record({ sizeBytes: fc.integer({ min: 0, max: 2 ** 40 }) })),
-    consentToWrite: fc.boolean(),
-  }),
+  target: fc.record(
+    {
+      device: fc.constantFrom(
+        { id: 'image-file', options: { path: '/some where/a: b#.img' } },
+        { id: 'image-file', options: { path: 'yes', logicalBlockBytes: '512' } },
+        { id: 'model', options: { profile: 'hdd', readOnly: true, sizeMib: 64 } },
+        { id: 'memory', options: {} },
+      ),
+      fileSystem: fc.constantFrom(
+        { id: 'auto', options: {} },
+        { id: 'ext2', options: { blockBytes: '4096', label: '4k' } },
+      ),
+      filePath: fc.constantFrom(null, '/data', '/a b/- c'),
+      fileSizeBytes: fc.option(fc.integer({ min: 0, max: 2 ** 40 })),
+      create: fc.option(fc.record({ sizeBytes: fc.integer({ min: 0, max: 2 ** 40 }) })),
+      consentToWrite: fc.boolean(),
+      partition: fc.integer({ min: 1, max: 1024 }),
+    },
+    {
+      requiredKeys: [
+        'device',
+        'fileSystem',
+        'filePath',
+        'fileSizeBytes',
+        'create',
+        'consentToWrite',
+      ],
+    },
+  ),
   jobs: fc.array(anyJob, { minLength: 1, maxLength: 3 }),
   revision: fc.constantFrom('6.4', '2.6.31-pages'),
   trace: fc.record({

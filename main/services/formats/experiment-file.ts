@@ -98,6 +98,17 @@ export const TARGET_KEYS: readonly SectionKey[] = [
     },
   },
   {
+    key: 'partition',
+    form: 'whole number, or none',
+    help: 'Partition of the disk in the image, as sfdisk numbers them, from 1. Left out: the whole image.',
+    read: (text, draft) => {
+      const target: { -readonly [K in keyof Target]: Target[K] } = { ...draft.target };
+      if (text.trim() === 'none') delete target.partition;
+      else target.partition = readWhole(text);
+      draft.target = target;
+    },
+  },
+  {
     key: 'filesystem',
     form: 'id, or a map with id and options',
     help: 'auto (the default: whatever the image holds), raw, ext2.',
@@ -469,6 +480,7 @@ export function writeExperimentFile(experiment: Experiment): string {
   if (!isImage || Object.keys(device).length > 0)
     lines.push(...moduleLines('device', target.device.id, device));
   if (isImage && typeof path === 'string') lines.push(`  image: ${scalar(path)}`);
+  if (target.partition !== undefined) lines.push(`  partition: ${String(target.partition)}`);
   lines.push(...moduleLines('filesystem', target.fileSystem.id, target.fileSystem.options));
   if (target.filePath !== null) lines.push(`  file: ${scalar(target.filePath)}`);
   if (target.fileSizeBytes !== null) lines.push(`  file_size: ${writeSize(target.fileSizeBytes)}`);

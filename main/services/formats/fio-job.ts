@@ -583,6 +583,10 @@ export function writeFioJob(experiment: Experiment): {
     own('target.device', target.device.id);
     notes.push(`fio has no device ${target.device.id}: it would run on a file.`);
   }
+  if (target.partition !== undefined) {
+    own('target.partition', String(target.partition));
+    notes.push('fio knows nothing of partitions: it would write over the table.');
+  }
   own('target.filesystem', target.fileSystem.id);
   if (target.fileSystem.id !== 'raw')
     notes.push('fio knows nothing of the file system inside the image: it would write over it.');

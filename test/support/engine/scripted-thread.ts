@@ -87,6 +87,7 @@ function run(experiment: Experiment, _ports: LabPorts, control: RunControl): Run
 }
 
 const image: ImageTools = {
+  partitions: () => ({ kind: null, sectorBytes: 512, isBackup: false, partitions: [] }),
   probe: (_ports, path) => ({
     sizeBytes: statSync(path).size,
     fileSystemId: 'raw',
