@@ -3,6 +3,7 @@
 export * from './bio.ts';
 export * from './bio-pool.ts';
 export * from './device.ts';
+export * from './handed-on.ts';
 export * from './limits.ts';
 export * from './plug.ts';
 export * from './queue.ts';

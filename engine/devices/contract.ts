@@ -18,6 +18,8 @@ export interface DevicePorts {
   readonly imageFiles?: ImageFilePort;
   readonly executors?: ExecutorPort;
   readonly loops?: LoopPort;
+  /** The device under a stacked one (`DeviceModule.below`), open; the stacked one closes it. */
+  readonly below?: OpenDevice;
   /** What the run asks of the executor; devices without one ignore it. */
   readonly io: {
     readonly ioEngine: ExecutorId;
@@ -53,6 +55,20 @@ export interface OpenImage {
 /** Attaches image files to loop devices of the host, through the privileged helper. Throws `HostError`. */
 export interface LoopPort {
   attach(imagePath: string, ask: LoopAsk): OpenLoop;
+  /**
+   * A file in the image, opened for reading through the kernel's own mount of a loop device over it. Closing it unmounts and detaches.
+   * Which file system the kernel is to mount is read from the image.
+   */
+  openThroughMount(imagePath: string, ask: LoopAsk, filePath: string): OpenImage;
+}
+/** Makes files of the host for a run. Throws `HostError`. */
+export interface PlainFilePort {
+  /** A new file of `sizeBytes` beside another, written from end to end; it is removed when it is closed. */
+  make(
+    beside: string,
+    sizeBytes: number,
+    options: { readonly direct: boolean; readonly isStopRequested: () => boolean },
+  ): OpenImage;
 }
 export interface LoopAsk {
   /** Logical blocks of the device: 512, 1024, 2048 or 4096. */
@@ -91,6 +107,11 @@ export interface DeviceModule<S extends OptionSchema = OptionSchema> {
   readonly needs: readonly ('imageFiles' | 'executors' | 'loops')[];
   /** True where time is the model's own: the run uses a virtual clock, which `CompletionSource.wait` moves. */
   readonly virtualTime: boolean;
+  /** Stacked: the device that it stands on, by its options. It is opened first and given as `ports.below`. Absent: it stands alone. */
+  below?(options: OptionsOf<S>): {
+    readonly id: string;
+    readonly options: Readonly<Record<string, unknown>>;
+  };
   /** Throws `HostError` where the host or the options refuse. */
   open(ports: DevicePorts, options: OptionsOf<S>): OpenDevice;
 }
@@ -101,6 +122,8 @@ export interface OpenDevice {
   readonly image: OpenImage | null;
   /** The first error that the host gave, with its place: the request only has the errno. Absent: the device has no host. */
   readonly firstFault?: () => DeviceFault | null;
+  /** Sentences for the result of a run, asked for at its end. Absent: none. */
+  readonly notes?: () => readonly string[];
 }
 export interface DeviceFault {
   readonly op: BioOp;
@@ -110,4 +133,6 @@ export interface DeviceFault {
   readonly lengthBytes: number;
   /** Not an errno of the host: nothing was moved, so the file ends before the disk does. */
   readonly isEndOfFile: boolean;
+  /** A rule of the experiment made it, not the host. */
+  readonly isInjected?: boolean;
 }

@@ -2,18 +2,22 @@
 /** The list of device modules. A device is one folder here and one line in `DEVICES`; docs/adding/device.md says what it brings. */
 import { HostError, resolveOptions, type OptionSchema } from '../base/index.ts';
 import type { DeviceModule, DevicePorts, OpenDevice } from './contract.ts';
+import { faultyDevice } from './faulty/index.ts';
 import { imageFileDevice } from './image-file/index.ts';
 import { loopDevice } from './loop/index.ts';
 import { memoryDevice } from './memory/index.ts';
 import { modelDevice } from './model/index.ts';
+import { recorderDevice } from './recorder/index.ts';
 
 export type * from './contract.ts';
 
 export const DEVICES: readonly DeviceModule[] = [
+  faultyDevice,
   imageFileDevice,
   loopDevice,
   memoryDevice,
   modelDevice,
+  recorderDevice,
 ];
 
 /** The module of that id; an unknown one is a `HostError` that lists those there are. */
@@ -47,5 +51,22 @@ export function openDevice(
       exitCode: 77,
     });
   }
-  return module.open(ports, options);
+  if (module.below === undefined) return module.open(ports, options);
+  const lower = module.below(options);
+  const below = openDevice(lower.id, lower.options, ports);
+  try {
+    return module.open({ ...ports, below }, options);
+  } catch (error) {
+    below.device.close();
+    throw error;
+  }
+}
+
+/** True where the data lies on the host: the device, or the one that it stands on, opens an image file. */
+export function isOnHost(id: string, given: Readonly<Record<string, unknown>>): boolean {
+  const module: DeviceModule<OptionSchema> = deviceModule(id);
+  if (module.needs.includes('imageFiles')) return true;
+  if (module.below === undefined) return false;
+  const lower = module.below(resolveOptions(module.options, given, `device ${id}`));
+  return isOnHost(lower.id, lower.options);
 }

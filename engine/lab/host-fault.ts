@@ -14,6 +14,7 @@ export function hostFaultText(fault: DeviceFault | null): string {
   if (fault.isEndOfFile)
     return ` On the host the image file ends before its disk does: ${where} moved nothing.`;
   const errno = errnoName(fault.status) ?? `errno ${String(-fault.status)}`;
+  if (fault.isInjected === true) return ` The faulty disk made it ${errno} for a ${where}.`;
   const full = fault.status === -ERRNO.ENOSPC ? ": the host's file system is full" : '';
   return ` On the host it was ${errno} for a ${where}${full}.`;
 }
@@ -22,7 +23,7 @@ export function hostFaultText(fault: DeviceFault | null): string {
 export function withHostFault(error: unknown, opened: OpenDevice): unknown {
   const fault = opened.firstFault?.() ?? null;
   if (fault === null || !(error instanceof HostError)) return error;
-  const isFull = fault.status === -ERRNO.ENOSPC;
+  const isFull = fault.status === -ERRNO.ENOSPC && fault.isInjected !== true;
   return new HostError({
     ...error.toJSON(),
     message: `${error.message}.${hostFaultText(fault).replace(/\.$/, '')}`,

@@ -24,8 +24,13 @@ import {
   type Result,
   type Task,
 } from '../base/index.ts';
-import type { BlockDevice } from '../block/index.ts';
-import { deviceModule, openDevice as openDeviceModule, type OpenDevice } from '../devices/index.ts';
+import type { BlockDevice, QueueCounters } from '../block/index.ts';
+import {
+  deviceModule,
+  isOnHost,
+  openDevice as openDeviceModule,
+  type OpenDevice,
+} from '../devices/index.ts';
 import { findRevision, openDirectIo } from '../dio/index.ts';
 import type { ExecutorId } from '../executor/contract.ts';
 import { FILE_SYSTEMS } from '../filesystems/index.ts';
@@ -34,6 +39,7 @@ import type {
   DirectIoEffects,
   FileSystemModule,
   Inode,
+  IoCounters,
   MountedFileSystem,
   OpenFile,
 } from '../vfs/index.ts';
@@ -80,14 +86,19 @@ export interface TargetOptions {
   readonly wrapDevice?: (device: BlockDevice, memory: Memory) => BlockDevice;
 }
 
-export interface OpenTarget {
+/** An open file with all that a run asks of what is under it. */
+export interface RunTarget {
   readonly kernel: RunKernel;
   readonly clock: Clock;
   readonly trace: Trace | null;
   readonly openDevice: OpenDevice;
   readonly device: BlockDevice;
   readonly virtualTime: boolean;
-  readonly fileSystem: MountedFileSystem;
+  /** What the path through the file system counts; goes on counting. */
+  readonly counters: IoCounters;
+  /** What the device was asked for; goes on counting. */
+  readonly deviceCounters: QueueCounters;
+  readonly blockSizeBytes: number;
   readonly file: OpenFile;
   /** Counts on, from the layout to the end. */
   readonly directIoEffects: DirectIoEffects;
@@ -96,6 +107,11 @@ export interface OpenTarget {
   close(): void;
   /** Closes the device without unmounting: after a broken invariant. */
   abandon(): void;
+}
+
+/** A target whose file is in a file system of the engine's. */
+export interface OpenTarget extends RunTarget {
+  readonly fileSystem: MountedFileSystem;
 }
 
 /** Thrown inside preparing when the person cancelled. */
@@ -126,7 +142,7 @@ export function openTarget(
       };
   const kernel = new RunKernel({ clock, scheduler, memory, trace, ...ofHost });
   // A device without a file of the host is empty at every start: it is written at least to format it.
-  const isOfHost = module.needs.includes('imageFiles');
+  const isOfHost = isOnHost(target.device.id, target.device.options);
   const readOnly =
     isOfHost && !options.writes && target.create === null && target.fileSizeBytes === null;
   const opened = openDeviceModule(target.device.id, target.device.options, {
@@ -240,6 +256,9 @@ class Opening {
       openDevice,
       device,
       virtualTime,
+      counters: fileSystem.counters,
+      deviceCounters: kernel.queueOf(device).counters,
+      blockSizeBytes: fileSystem.blockSizeBytes,
       fileSystem,
       file,
       directIoEffects: pool.effects,

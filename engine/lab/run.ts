@@ -35,7 +35,8 @@ import type { LabPorts, RunControl, RunOutcome } from './door.ts';
 import type { Experiment, Job } from './experiment.ts';
 import { endTheRest, kernelBugFailure } from './kernel-bug.ts';
 import { JobClone, JobRecord, type LoadContext } from './load.ts';
-import { openTarget, RunCancelled, type OpenTarget, type PrepareControl } from './open-target.ts';
+import { openHostTarget } from './host-target.ts';
+import { openTarget, RunCancelled, type PrepareControl, type RunTarget } from './open-target.ts';
 import { ProgressReporter } from './progress.ts';
 import type { DeviceCounters, HostEvidence, RevisionEffects, RunResult } from './result.ts';
 import {
@@ -95,11 +96,12 @@ function prepareControl(
   };
 }
 
-function openForRun(experiment: Experiment, ports: LabPorts, control: PrepareControl): OpenTarget {
+function openForRun(experiment: Experiment, ports: LabPorts, control: PrepareControl): RunTarget {
   const job = experiment.jobs[0] as Job;
   const slots = slotCount(experiment);
   control.onPhase('Opening the device', null);
-  return openTarget(
+  const open = experiment.target.by === 'host' ? openHostTarget : openTarget;
+  return open(
     {
       target: experiment.target,
       revision: experiment.revision,
@@ -138,7 +140,7 @@ class Run {
     private readonly experiment: Experiment,
     private readonly ports: LabPorts,
     private readonly control: RunControl,
-    private readonly target: OpenTarget,
+    private readonly target: RunTarget,
     private readonly progress: ProgressReporter,
     private readonly startedAtUnixMs: number,
   ) {
@@ -172,9 +174,8 @@ class Run {
     this.noteChoices();
     const image = target.openDevice.image;
     const stopWatching = image !== null ? (ports.watchHost?.(image.path) ?? null) : null;
-    const countersBefore: IoCounters = { ...target.fileSystem.counters };
-    const queue = target.kernel.queueOf(target.device);
-    const deviceBefore: DeviceCounters = { ...queue.counters };
+    const countersBefore: IoCounters = { ...target.counters };
+    const deviceBefore: DeviceCounters = { ...target.deviceCounters };
     const cpuBefore = ports.cpuTimes();
     this.load();
     const cpuAfter = ports.cpuTimes();
@@ -185,8 +186,8 @@ class Run {
     };
     const changed = image?.changedWhy?.() ?? null;
     if (changed !== null) this.notes.push(`${changed}.`);
-    const counters = countersSince(target.fileSystem.counters, countersBefore);
-    const device = deviceCountersSince(queue.counters, deviceBefore);
+    const counters = countersSince(target.counters, countersBefore);
+    const device = deviceCountersSince(target.deviceCounters, deviceBefore);
     const toSector = this.finish();
     const cpu = {
       userNs: cpuAfter.userNs - cpuBefore.userNs,
@@ -409,7 +410,7 @@ class Run {
       this.cutToSize(isBug);
       if (this.rows.rowCount > 0) {
         const extents = target.kernel.runTask('extents', target.file.extents());
-        if (extents.ok) toSector = sectorFinder(extents.value, target.fileSystem.blockSizeBytes);
+        if (extents.ok) toSector = sectorFinder(extents.value, target.blockSizeBytes);
       }
       const told = target.notes.length;
       target.close();
@@ -491,7 +492,7 @@ class Run {
       notes: this.notes,
       failure: this.failure,
     };
-    this.notes.push(...revisionNotes(result));
+    this.notes.push(...revisionNotes(result), ...(target.openDevice.notes?.() ?? []));
     const verdict = verdictOf(result, {
       fsBlockBytes: 2 ** target.file.inode.blockBits,
       logicalBlockBytes: target.device.limits.logicalBlockBytes,
