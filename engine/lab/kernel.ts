@@ -49,6 +49,11 @@ export interface KernelPorts {
   readonly random?: Random;
 }
 
+/** Something beside the block devices that has I/O in flight. `endedCount`: how much has ended since it was made. */
+export interface HostSource extends CompletionSource {
+  readonly endedCount: number;
+}
+
 interface Work {
   readonly label: string;
   readonly run: () => MaybeTask<void>;
@@ -64,6 +69,7 @@ export class RunKernel implements Kernel {
   private readonly bioPool = new BioPool();
   private readonly plug = new Plug();
   private readonly queues: RequestQueue[] = [];
+  private readonly sources: HostSource[] = [];
   /** The queue of the last bio: nearly always the next one's too. */
   private lastQueue: RequestQueue | null = null;
   private bioCount = 0;
@@ -136,6 +142,11 @@ export class RunKernel implements Kernel {
     return queue;
   }
 
+  /** What has I/O in flight without a request queue; the main loop waits for it as for a device. */
+  addSource(source: HostSource): void {
+    this.sources.push(source);
+  }
+
   /** cond_resched: lets everybody else run, timers fire and the predicate be looked at. For loops that may never sleep. */
   *reschedule(): Task<void> {
     yield this.rescheduled;
@@ -188,6 +199,7 @@ export class RunKernel implements Kernel {
   get inFlightCount(): number {
     let count = 0;
     for (const queue of this.queues) count += queue.deviceCount + queue.waitingCount;
+    for (const source of this.sources) count += source.inFlightCount;
     return count;
   }
 
@@ -216,6 +228,11 @@ export class RunKernel implements Kernel {
       queue.device.commit();
       queue.device.wait(0 as Nanoseconds);
     }
+    for (const source of this.sources) {
+      if (source.inFlightCount === 0) continue;
+      source.commit();
+      source.wait(0 as Nanoseconds);
+    }
   }
 
   /** No task can run: waits for a completion or a timer. False: there is neither. */
@@ -227,6 +244,12 @@ export class RunKernel implements Kernel {
       queue.device.commit();
       isShared = busy !== null;
       busy ??= queue.device;
+    }
+    // A run has either block devices or one such source at work, so the first that is busy is enough.
+    for (const source of this.sources) {
+      if (source.inFlightCount === 0 || busy !== null) continue;
+      source.commit();
+      busy = source;
     }
     const timerNs = this.scheduler.nextTimerNs();
     if (busy === null) {
@@ -249,6 +272,7 @@ export class RunKernel implements Kernel {
     for (const { counters } of this.queues) {
       ended += counters.reads + counters.writes + counters.flushes;
     }
+    for (const source of this.sources) ended += source.endedCount;
     if (ended === this.endedWhenIdle) throw this.deadlock();
     this.endedWhenIdle = ended;
   }

@@ -213,6 +213,7 @@ export function fakeHost(arena: Arena, faults: FakeFaults = {}): FakeHost {
       sectorBytes,
       hasDirectIo: directIo,
     }),
+    openThroughMount: (path, { direct }) => imageFiles.open(path, { readOnly: true, direct }),
   };
   return { imageFiles, executors, loops, opened, openImages };
 }

@@ -6,15 +6,20 @@
  * 2. The device is used through the descriptor that the helper sends; no device is opened by its name. 3. The image stays open and
  * locked for as long as it is attached.
  */
-import { closeSync, constants, readFileSync } from 'node:fs';
+import { closeSync, constants, readFileSync, readSync } from 'node:fs';
 import { HostError, SECTOR_BYTES } from '../../../engine/base/index.ts';
 import type { LoopAsk, LoopPort, OpenImage, OpenLoop } from '../../../engine/devices/contract.ts';
-import { HelperSession, type AttachedLoop } from './helper-session.ts';
+import { HelperSession, type AttachedLoop, type VerifyFileSystem } from './helper-session.ts';
 import { imageFiles } from './image-files.ts';
 import { requireSyscalls } from './syscalls.ts';
 
 const F_GETFL = 3;
 const F_SETFL = 4;
+const EXT_MAGIC = 0xef53;
+const EXT_MAGIC_BYTE = 1024 + 0x38;
+const XFS_MAGIC = 'XFSB';
+const BTRFS_MAGIC = '_BHRfS_M';
+const BTRFS_MAGIC_BYTE = 0x10040;
 
 let session: HelperSession | null = null;
 
@@ -116,8 +121,86 @@ function attach(imagePath: string, ask: LoopAsk): OpenLoop {
   }
 }
 
+/** By the magic numbers of the file systems that the helper mounts. */
+function mountKind(fd: number, imagePath: string): VerifyFileSystem {
+  const head = Buffer.alloc(BTRFS_MAGIC_BYTE + BTRFS_MAGIC.length);
+  readSync(fd, head, 0, head.length, 0);
+  if (head.readUInt16LE(EXT_MAGIC_BYTE) === EXT_MAGIC) return 'ext4';
+  if (head.toString('latin1', 0, XFS_MAGIC.length) === XFS_MAGIC) return 'xfs';
+  if (head.toString('latin1', BTRFS_MAGIC_BYTE) === BTRFS_MAGIC) return 'btrfs';
+  throw new HostError({
+    code: 'loop.no-mount',
+    message: `${imagePath} holds no file system that the kernel is asked to mount`,
+    where: imagePath,
+    hint: 'It mounts ext2, ext3, ext4, XFS and btrfs.',
+    exitCode: 65,
+  });
+}
+
+/** A file in the mount: closing it lets the mount, the device and the image go, in that order. */
+function openThroughMount(imagePath: string, ask: LoopAsk, filePath: string): OpenImage {
+  const helper = helperSession();
+  const under = imageFiles.open(imagePath, { readOnly: true, direct: false });
+  const undo: (() => void)[] = [
+    () => {
+      under.close();
+    },
+  ];
+  const close = (): void => {
+    for (const step of undo.splice(0).reverse()) step();
+  };
+  try {
+    const kind = mountKind(under.fd, imagePath);
+    const { handle, fd: device } = helper.attach(under.fd, { ...ask, readOnly: true });
+    // Exclusive: nothing mounts it while this one is open.
+    closeSync(device);
+    undo.push(() => {
+      helper.detach(handle);
+    });
+    const root = helper.verifyMount(handle, kind);
+    undo.push(() => {
+      closeSync(root);
+      helper.unmount(handle);
+    });
+    // The descriptor is a path only (O_PATH), and what is below it follows no links (the mount's own rule).
+    const inside = `/proc/self/fd/${String(root)}${filePath}`;
+    const image = imageFiles.open(inside, { readOnly: true, direct: ask.direct });
+    undo.push(() => {
+      image.close();
+    });
+    return new MountedFile(image, imagePath, close);
+  } catch (error) {
+    close();
+    if (error instanceof HostError) throw named(error, imagePath);
+    throw error;
+  }
+}
+
+class MountedFile implements OpenImage {
+  readonly fd: number;
+  readonly sizeBytes: number;
+  readonly isReadOnly = true;
+  readonly isDirect: boolean;
+  readonly directRefusedWhy: string | null;
+  readonly offsetAlignBytes: number;
+  readonly memoryAlignBytes: number;
+  constructor(
+    image: OpenImage,
+    /** Of the image: what the host's counters are read for. */
+    readonly path: string,
+    readonly close: () => void,
+  ) {
+    this.fd = image.fd;
+    this.sizeBytes = image.sizeBytes;
+    this.isDirect = image.isDirect;
+    this.directRefusedWhy = image.directRefusedWhy;
+    this.offsetAlignBytes = image.offsetAlignBytes;
+    this.memoryAlignBytes = image.memoryAlignBytes;
+  }
+}
+
 /** The helper knows no paths; the person does. */
 const named = (error: HostError, path: string): HostError =>
   new HostError({ ...error.toJSON(), message: `${path}: ${error.message}`, where: path });
 
-export const loops: LoopPort = { attach };
+export const loops: LoopPort = { attach, openThroughMount };

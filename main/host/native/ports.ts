@@ -13,6 +13,7 @@ import { watchHost } from './evidence.ts';
 import { imageFiles } from './image-files.ts';
 import { ioThreads } from './io-threads.ts';
 import { loops } from './loops.ts';
+import { plainFiles } from './plain-files.ts';
 import { nativeSyscalls } from './syscalls.ts';
 
 const NS_PER_MS = 1e6;
@@ -46,6 +47,7 @@ export function nativePorts(): LabPorts {
     imageFiles,
     watchHost,
     loops,
+    plainFiles,
     executors: {
       open(asked, options, arena) {
         const data = arena ?? lastArena;
