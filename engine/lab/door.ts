@@ -4,7 +4,13 @@
  * calls it on a thread made for it (the engine process's engine thread), never on one with a message loop.
  */
 import type { Arena, Clock, TraceColumns } from '../base/index.ts';
-import type { DevicePorts, ExecutorPort, ImageFilePort, LoopPort } from '../devices/contract.ts';
+import type {
+  DevicePorts,
+  ExecutorPort,
+  ImageFilePort,
+  LoopPort,
+  PlainFilePort,
+} from '../devices/contract.ts';
 import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contract.ts';
 import type { Comparison, CompareRequest, ExhibitRun } from './comparison.ts';
 import type { Experiment, Target } from './experiment.ts';
@@ -31,6 +37,7 @@ export interface LabPorts {
   readonly imageFiles?: ImageFilePort;
   readonly executors?: ExecutorPort;
   readonly loops?: LoopPort;
+  readonly plainFiles?: PlainFilePort;
   /** CPU time of the engine process so far. */
   readonly cpuTimes: () => { readonly userNs: number; readonly systemNs: number };
   /** Begins to watch what the host counts for an image file; call the result at the end of the run. */

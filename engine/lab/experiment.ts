@@ -23,6 +23,12 @@ export interface Target {
   readonly fileSizeBytes: number | null;
   /** Make the image first where it does not exist (`sizeBytes`), and format it. Never touches an existing file. */
   readonly create: { readonly sizeBytes: number } | null;
+  /**
+   * Who does the I/O of the file. 'engine' (where absent): the engine, on the file system in the image. 'host': the host's own kernel,
+   * by the same load and executor; on an image file that is a plain file beside it, on a loop device the file in the image through the
+   * kernel's own mount of it, which can only be read.
+   */
+  readonly by?: 'engine' | 'host';
   /** The person's consent, in words, that this run may change data in an image that the lab did not make. */
   readonly consentToWrite: boolean;
 }

@@ -87,7 +87,7 @@ export const TARGET_KEYS: readonly SectionKey[] = [
   {
     key: 'device',
     form: 'id, or a map with id and options',
-    help: 'image-file (the default), memory or model.',
+    help: 'image-file (the default), loop, memory or model.',
     read: (text, draft) => {
       setTarget(draft, {
         device: {
@@ -111,7 +111,7 @@ export const TARGET_KEYS: readonly SectionKey[] = [
   {
     key: 'filesystem',
     form: 'id, or a map with id and options',
-    help: 'auto (the default: whatever the image holds), raw, ext2.',
+    help: 'auto (the default: whatever the image holds), raw, or the id of a file system.',
     read: (text, draft) => {
       setTarget(draft, { fileSystem: { id: text, options: {} } });
     },
@@ -140,6 +140,14 @@ export const TARGET_KEYS: readonly SectionKey[] = [
       setTarget(draft, {
         create: text.trim() === 'none' ? null : { sizeBytes: readSizeText(text) },
       });
+    },
+  },
+  {
+    key: 'by',
+    form: 'engine or host',
+    help: "Who does the file's I/O: the engine (the default), or the host's own kernel: on an image file that is a plain file beside it, on a loop device the file through the kernel's own mount of it.",
+    read: (text, draft) => {
+      setTarget(draft, { by: readChoice(text, ['engine', 'host'] as const) });
     },
   },
   {
@@ -485,6 +493,7 @@ export function writeExperimentFile(experiment: Experiment): string {
   if (target.filePath !== null) lines.push(`  file: ${scalar(target.filePath)}`);
   if (target.fileSizeBytes !== null) lines.push(`  file_size: ${writeSize(target.fileSizeBytes)}`);
   if (target.create !== null) lines.push(`  create: ${writeSize(target.create.sizeBytes)}`);
+  if (target.by !== undefined) lines.push(`  by: ${target.by}`);
   if (target.consentToWrite) lines.push('  consent_to_write: true');
   lines.push(`revision: ${scalar(experiment.revision)}`, `trace: ${scalar(trace.level)}`);
   if (trace.rowsMax !== DEFAULT_ROWS_MAX) lines.push(`trace_rows: ${String(trace.rowsMax)}`);

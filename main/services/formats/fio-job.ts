@@ -597,6 +597,7 @@ export function writeFioJob(experiment: Experiment): {
   if (target.filePath !== null) own('target.file', target.filePath);
   if (target.fileSizeBytes !== null) own('target.file_size', writeSize(target.fileSizeBytes));
   own('target.create', target.create === null ? 'none' : writeSize(target.create.sizeBytes));
+  if (target.by !== undefined) own('target.by', target.by);
   if (target.consentToWrite) own('target.consent_to_write', 'true');
   lines.push(
     '',
