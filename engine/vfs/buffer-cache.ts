@@ -28,6 +28,8 @@ export class BlockBuffer {
   isDirty = false;
   /** Nothing on the disk points at it yet: it is written before what will. */
   isUnlinked = false;
+  /** Part of what it held has moved to blocks that the disk does not know yet: it is written after what links those. */
+  isThinned = false;
   /** Whose it is (inode number); 0: the file system's own. */
   owner = 0;
   pinCount = 0;
@@ -161,6 +163,7 @@ export class BufferCache {
     buffer.isUptodate = true;
     buffer.isVerified = true;
     buffer.isUnlinked = true;
+    buffer.isThinned = false;
     this.markDirty(buffer, owner);
     return buffer;
   }

@@ -6,6 +6,8 @@
  *   2. dirty pages of those inodes are written; flush: every byte that the copies point at is on the disk
  *   3. blocks that nothing on the disk points at yet (new indirect and directory blocks); flush
  *   4. everything else: inode records, linked indirect and directory blocks, bitmaps, descriptors; flush
+ *      (directory blocks whose names have moved to blocks of step 3 come last, after one more flush: a name may be there twice, never not
+ *      at all)
  *   5. only now blocks and inodes that the copies gave up become free
  *
  * What follows (the crash sentence): a pointer on the disk always leads to data of its own file, since 2 comes before 4 and 5 after it;
@@ -45,11 +47,14 @@ export function inodeRecord(state: ExtState, inodeNumber: number, block: BlockBu
 class Snapshot {
   readonly unlinked = new Map<number, Uint8Array>();
   readonly linked = new Map<number, Uint8Array>();
+  /** Blocks that gave part of their content to unlinked ones. */
+  readonly thinned = new Map<number, Uint8Array>();
   readonly inodes: ExtInode[] = [];
   readonly buffers: {
     readonly buffer: BlockBuffer;
     readonly owner: number;
     readonly wasUnlinked: boolean;
+    readonly wasThinned: boolean;
   }[] = [];
   /** Groups whose descriptors are in it. */
   readonly groups: number[] = [];
@@ -119,6 +124,7 @@ export class Committer {
     if (status === 0) status = yield* flushDevice(state.kernel, state.device);
     if (status === 0) status = yield* this.writeBlocks(snapshot.unlinked);
     if (status === 0) status = yield* this.writeBlocks(snapshot.linked);
+    if (status === 0) status = yield* this.writeBlocks(snapshot.thinned);
     for (const buffer of snapshot.pinned) state.cache.release(buffer);
     if (status < 0) this.putBack(snapshot);
     else status = yield* this.settle(snapshot);
@@ -156,11 +162,13 @@ export class Committer {
   private takeBuffers(owner: number, snapshot: Snapshot): void {
     const { cache } = this.state;
     for (const buffer of cache.dirtyOf(owner)) {
-      const target = buffer.isUnlinked ? snapshot.unlinked : snapshot.linked;
-      target.set(buffer.deviceBlock, buffer.bytes.slice());
-      snapshot.buffers.push({ buffer, owner, wasUnlinked: buffer.isUnlinked });
+      const { isUnlinked: wasUnlinked, isThinned: wasThinned } = buffer;
+      const linked = wasThinned ? snapshot.thinned : snapshot.linked;
+      (wasUnlinked ? snapshot.unlinked : linked).set(buffer.deviceBlock, buffer.bytes.slice());
+      snapshot.buffers.push({ buffer, owner, wasUnlinked, wasThinned });
       // From here on the disk may point at it: who changes it next must know.
       buffer.isUnlinked = false;
+      buffer.isThinned = false;
       buffer.pinCount++;
       snapshot.pinned.push(buffer);
       cache.markClean(buffer);
@@ -217,9 +225,10 @@ export class Committer {
 
   private putBack(snapshot: Snapshot): void {
     const { cache, dirtyInodes } = this.state;
-    for (const { buffer, owner, wasUnlinked } of snapshot.buffers) {
+    for (const { buffer, owner, wasUnlinked, wasThinned } of snapshot.buffers) {
       cache.markDirty(buffer, owner);
       if (wasUnlinked) buffer.isUnlinked = true;
+      if (wasThinned) buffer.isThinned = true;
     }
     for (const group of snapshot.groups) this.state.groups.dirtyGroups.add(group);
     for (const inode of snapshot.inodes) {

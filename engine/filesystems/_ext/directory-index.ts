@@ -116,7 +116,8 @@ export class IndexNode {
     const rest = this.bytes.subarray(this.at(index + 1), this.at(count));
     target.bytes.set(rest, target.at(1));
     target.count = count - index;
-    this.bytes.fill(0, this.at(index), this.at(count));
+    // In the place of the first one are limit and count, too.
+    this.bytes.fill(0, this.at(Math.max(1, index)), this.at(count));
     this.count = index;
   }
 
@@ -148,12 +149,21 @@ export class IndexNode {
     bytes.fill(0);
     const view = viewOf(bytes);
     view.setUint16(4, bytes.length, true);
-    view.setUint16(NODE_COUNT_OFFSET, indexLimit(bytes.length, NODE_COUNT_OFFSET, hasChecksum), true);
+    view.setUint16(
+      NODE_COUNT_OFFSET,
+      indexLimit(bytes.length, NODE_COUNT_OFFSET, hasChecksum),
+      true,
+    );
     return new IndexNode(bytes, NODE_COUNT_OFFSET);
   }
 
   /** Makes the first block of a directory, whose first two entries stay, the root over one child. */
-  static makeRoot(bytes: Uint8Array, version: number, child: number, hasChecksum: boolean): IndexNode {
+  static makeRoot(
+    bytes: Uint8Array,
+    version: number,
+    child: number,
+    hasChecksum: boolean,
+  ): IndexNode {
     const view = viewOf(bytes);
     view.setUint16(DOT_BYTES + 4, bytes.length - DOT_BYTES, true);
     bytes.fill(0, ROOT_INFO);

@@ -250,7 +250,7 @@ export class DirectoryStore {
     if (level < 0) return succeed(false);
     const frame = frames[level] as Frame;
     const start = frame.node.hash(frame.at);
-    if ((start & 1) === 0 || ((start & ~1) >>> 0) !== hash) return succeed(false);
+    if ((start & 1) === 0 || (start & ~1) >>> 0 !== hash) return succeed(false);
     while (++level < frames.length) {
       const above = frames[level - 1] as Frame;
       const below = yield* this.nodeFrame(directory, above.node.child(above.at), 0);
@@ -477,7 +477,7 @@ export class DirectoryStore {
       }))
       .sort((a, b) => a.hash - b.hash);
     const split = splitPoint(sorted, this.roomOf(leaf).length);
-    if (split < 1) {
+    if (split < 1 || split >= sorted.length) {
       return fail('EUCLEAN', `directory ${String(directory.inodeNumber)}: a leaf cannot be split`);
     }
     const fresh = yield* this.append(directory);

@@ -15,6 +15,8 @@ export interface FamilyMember {
   readonly dioProfile: MountedFileSystem['dioProfile'];
   /** fallocate(2); files by block pointers still answer -EOPNOTSUPP. */
   readonly hasFallocate: boolean;
+  /** Large directories get a hash index where the feature dir_index says so, and keep it when they change. */
+  readonly keepsIndex: boolean;
   /** FMODE_NOWAIT of its files. */
   readonly supportsNowait: boolean;
 }

@@ -1,50 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Directories of a mounted ext file system: look up, list, create, unlink, rename (fs/ext2/namei.c, dir.c). */
-import { fail, HostError, isTask, succeed, type Result, type Task } from '../../base/index.ts';
-import { errnoName } from '../../base/index.ts';
-import { newMapping, type BlockBuffer, type DirectoryEntry } from '../../vfs/index.ts';
+import { fail, HostError, succeed, type Result, type Task } from '../../base/index.ts';
+import type { DirectoryEntry } from '../../vfs/index.ts';
 import type { Allocator } from './allocator.ts';
-import { mapOne, type BlockMap } from './block-map.ts';
-import { damaged } from './disk-record.ts';
-import {
-  entryKindOf,
-  insertEntry,
-  publicEntry,
-  readEntries,
-  removeEntry,
-  sameName,
-  writeEntry,
-  writeFirstBlock,
-  type RawEntry,
-} from './directory.ts';
+import type { BlockMap } from './block-map.ts';
+import { DirectoryStore } from './directory-store.ts';
+import { entryKindOf, publicEntry, removeEntry, writeEntry, writeFirstBlock } from './directory.ts';
+import { errnoResult } from './errno-result.ts';
 import { ExtInode } from './inode.ts';
 import { addFolderLink, canLink, dropFolderLink } from './links.ts';
-import { INODE_FLAG, MODE, NAME_BYTES_MAX } from './layout.ts';
+import { MODE, NAME_BYTES_MAX } from './layout.ts';
 import { deletionSeconds, noteDamage, unixExtra, unixSeconds, type ExtState } from './state.ts';
 import { encodeName } from './text.ts';
 
 const DEFAULT_FILE_MODE = MODE.file | 0o644;
 const DEFAULT_DIRECTORY_MODE = MODE.directory | 0o755;
 
-export function errnoResult(value: number): Result<never> {
-  return fail(errnoName(value) ?? 'EIO');
-}
-
-interface Found {
-  readonly buffer: BlockBuffer;
-  readonly entries: readonly RawEntry[];
-  readonly entry: RawEntry;
-}
+export { errnoResult } from './errno-result.ts';
 
 export class Namespace {
+  private readonly store: DirectoryStore;
+
   constructor(
     private readonly state: ExtState,
     private readonly blockMap: BlockMap,
     private readonly allocator: Allocator,
-  ) {}
+  ) {
+    this.store = new DirectoryStore(state, blockMap);
+  }
 
   *lookup(directory: ExtInode, name: string): Task<Result<number>> {
-    const found = yield* this.find(directory, encodeName(name));
+    const found = yield* this.store.find(directory, encodeName(name));
     if (!found.ok) return found;
     this.state.cache.release(found.value.buffer);
     return succeed(found.value.entry.inodeNumber);
@@ -54,11 +40,11 @@ export class Namespace {
     if (directory.kind !== 'directory') return fail('ENOTDIR');
     const entries: DirectoryEntry[] = [];
     const visited = new Set<number>();
-    for (let index = 0; index < this.blockCount(directory); index++) {
-      const buffer = yield* this.block(directory, index, visited);
+    for (let index = 0; index < this.store.blockCount(directory); index++) {
+      const buffer = yield* this.store.block(directory, index, visited);
       if (!buffer.ok) return buffer;
       try {
-        for (const entry of this.entriesOf(directory, buffer.value)) {
+        for (const entry of this.store.entriesOf(buffer.value)) {
           if (entry.inodeNumber !== 0) entries.push(publicEntry(entry));
         }
       } finally {
@@ -85,7 +71,7 @@ export class Namespace {
     kind: 'file' | 'directory',
   ): Task<Result<ExtInode>> {
     if (directory.isDeleted) return fail('ENOENT');
-    const existing = yield* this.find(directory, name);
+    const existing = yield* this.store.find(directory, name);
     if (existing.ok) {
       this.state.cache.release(existing.value.buffer);
       return fail('EEXIST');
@@ -114,7 +100,7 @@ export class Namespace {
     if (!bytes.ok) return bytes;
     yield* directory.lock.lockExclusive();
     try {
-      const found = yield* this.find(directory, bytes.value);
+      const found = yield* this.store.find(directory, bytes.value);
       if (!found.ok) return found;
       const { buffer, entries, entry } = found.value;
       try {
@@ -123,8 +109,7 @@ export class Namespace {
         const removable = yield* this.checkRemovable(directory, inode.value);
         if (!removable.ok) return removable;
         removeEntry(buffer.bytes, entries, entry);
-        this.changed(directory, buffer);
-        this.unindex(directory);
+        this.store.changed(directory, buffer);
         yield* this.dropLink(directory, inode.value);
         return succeed(undefined);
       } finally {
@@ -164,10 +149,10 @@ export class Namespace {
     load: InodeLoader,
   ): Task<Result<void>> {
     const { cache } = this.state;
-    const source = yield* this.find(from, oldName);
+    const source = yield* this.store.find(from, oldName);
     if (!source.ok) return source;
     cache.release(source.value.buffer);
-    const target = yield* this.find(to, newName);
+    const target = yield* this.store.find(to, newName);
     if (target.ok) {
       cache.release(target.value.buffer);
       return fail('EEXIST');
@@ -201,22 +186,22 @@ export class Namespace {
   }
 
   private *removeName(directory: ExtInode, name: Uint8Array): Task<Result<void>> {
-    const found = yield* this.find(directory, name);
+    const found = yield* this.store.find(directory, name);
     if (!found.ok) return found;
     const { buffer, entries, entry } = found.value;
     removeEntry(buffer.bytes, entries, entry);
-    this.changed(directory, buffer);
+    this.store.changed(directory, buffer);
     this.state.cache.release(buffer);
     return succeed(undefined);
   }
 
   private *setParent(moved: ExtInode, parent: ExtInode): Task<Result<void>> {
-    const found = yield* this.find(moved, encodeName('..'));
+    const found = yield* this.store.find(moved, encodeName('..'));
     if (!found.ok) return found;
     const { buffer, entry } = found.value;
     const { offset, length, name, kind } = entry;
     writeEntry(buffer.bytes, offset, length, parent.inodeNumber, name.slice(), kind);
-    this.changed(moved, buffer);
+    this.store.changed(moved, buffer);
     moved.markDirty();
     this.state.cache.release(buffer);
     return succeed(undefined);
@@ -275,58 +260,19 @@ export class Namespace {
   }
 
   private *makeEmpty(inode: ExtInode, parent: ExtInode): Task<Result<void>> {
-    const buffer = yield* this.appendBlock(inode);
+    const buffer = yield* this.store.append(inode);
     if (!buffer.ok) return buffer;
     const { hasFileType } = this.state.geometry;
-    const room = this.roomOf(buffer.value);
+    const room = this.store.roomOf(buffer.value);
     writeFirstBlock(room, inode.inodeNumber, parent.inodeNumber, hasFileType);
-    this.changed(inode, buffer.value);
+    this.store.changed(inode, buffer.value);
     this.state.cache.release(buffer.value);
     return succeed(undefined);
   }
 
-  /** ext2_add_link */
   private *add(directory: ExtInode, name: Uint8Array, inode: ExtInode): Task<Result<void>> {
-    const { cache, geometry } = this.state;
-    const kind = geometry.hasFileType ? entryKindOf(inode.kind) : 0;
-    const number = inode.inodeNumber;
-    this.unindex(directory);
-    const visited = new Set<number>();
-    for (let index = 0; index < this.blockCount(directory); index++) {
-      const buffer = yield* this.block(directory, index, visited);
-      if (!buffer.ok) return buffer;
-      try {
-        const entries = this.entriesOf(directory, buffer.value);
-        if (insertEntry(buffer.value.bytes, entries, name, number, kind)) {
-          this.changed(directory, buffer.value);
-          return succeed(undefined);
-        }
-      } finally {
-        cache.release(buffer.value);
-      }
-    }
-    const buffer = yield* this.appendBlock(directory);
-    if (!buffer.ok) return buffer;
-    const room = this.roomOf(buffer.value);
-    writeEntry(room, 0, room.length, number, name, kind);
-    this.changed(directory, buffer.value);
-    cache.release(buffer.value);
-    return succeed(undefined);
-  }
-
-  /** A new, zeroed block at the end of a directory; pinned and dirty. */
-  private *appendBlock(directory: ExtInode): Task<Result<BlockBuffer>> {
-    const mapping = newMapping(this.state.device);
-    const index = this.blockCount(directory);
-    const mapped = mapOne(this.blockMap.getBlock, directory, index, mapping, true);
-    const deviceBlock = isTask(mapped) ? yield* mapped : mapped;
-    if (deviceBlock < 0) return errnoResult(deviceBlock);
-    const buffer = this.state.cache.create(deviceBlock, directory.inodeNumber);
-    if (buffer === null) return fail('ENOMEM');
-    this.state.checksums.writeDirectoryTail(buffer.bytes);
-    directory.sizeBytes = (index + 1) * this.state.geometry.blockBytes;
-    directory.markDirty();
-    return succeed(buffer);
+    const kind = this.state.geometry.hasFileType ? entryKindOf(inode.kind) : 0;
+    return yield* this.store.insert(directory, name, inode.inodeNumber, kind);
   }
 
   private *checkRemovable(directory: ExtInode, inode: ExtInode): Task<Result<void>> {
@@ -390,92 +336,6 @@ export class Namespace {
     } else inode.addPendingFree(block, 1);
     cache.release(buffer);
     if (references <= 1) cache.forget(block);
-  }
-
-  /** This code keeps directories linear; the kernel's ext2 drops the hash index of one that it changes, too. */
-  private unindex(directory: ExtInode): void {
-    if ((directory.flags & INODE_FLAG.index) === 0) return;
-    directory.flags &= ~INODE_FLAG.index;
-    directory.markDirty();
-  }
-
-  private blockCount(directory: ExtInode): number {
-    return Math.floor(directory.sizeBytes / this.state.geometry.blockBytes);
-  }
-
-  /** Block `index` of a directory, pinned. One that comes up twice in `visited` is damage, and would never end. */
-  private *block(
-    directory: ExtInode,
-    index: number,
-    visited: Set<number>,
-  ): Task<Result<BlockBuffer>> {
-    const mapping = newMapping(this.state.device);
-    const mapped = mapOne(this.blockMap.getBlock, directory, index, mapping, false);
-    const deviceBlock = isTask(mapped) ? yield* mapped : mapped;
-    if (deviceBlock < 0) return errnoResult(deviceBlock);
-    if (deviceBlock === 0) {
-      const detail = `directory ${String(directory.inodeNumber)} has a hole at block ${String(index)}`;
-      return fail('EUCLEAN', detail);
-    }
-    if (visited.has(deviceBlock)) {
-      const detail = `directory ${String(directory.inodeNumber)} holds block ${String(deviceBlock)} twice`;
-      return fail('EUCLEAN', detail);
-    }
-    visited.add(deviceBlock);
-    const buffer = yield* this.state.cache.load(deviceBlock);
-    return typeof buffer === 'number' ? errnoResult(buffer) : succeed(buffer);
-  }
-
-  /** The part of a block that entries may take: all of it, or what the checksum's tail leaves. */
-  private roomOf(buffer: BlockBuffer): Uint8Array {
-    const { checksums } = this.state;
-    const { bytes } = buffer;
-    if (!checksums.coversAll || !checksums.hasDirectoryTail(bytes)) return bytes;
-    return bytes.subarray(0, checksums.directoryRoom(bytes.length));
-  }
-
-  /** A block of the directory has changed: seals it and makes it dirty. */
-  private changed(directory: ExtInode, buffer: BlockBuffer): void {
-    const { checksums, cache } = this.state;
-    if (checksums.hasDirectoryTail(buffer.bytes)) {
-      checksums.sealDirectory(buffer.bytes, directory.checksumSeed);
-    }
-    cache.markDirty(buffer, directory.inodeNumber);
-  }
-
-  /** The entries of a block, whose checksum is verified once. Throws `HostError`. */
-  private entriesOf(directory: ExtInode, buffer: BlockBuffer): RawEntry[] {
-    const { checksums, geometry } = this.state;
-    if (!buffer.isVerified) {
-      const hasTail = checksums.hasDirectoryTail(buffer.bytes);
-      if (hasTail && !checksums.isDirectoryGood(buffer.bytes, directory.checksumSeed)) {
-        const where = `directory ${String(directory.inodeNumber)}`;
-        throw damaged(where, buffer.deviceBlock, 'checksum', 'wrong', 'that of its bytes');
-      }
-      buffer.isVerified = true;
-    }
-    return readEntries(this.roomOf(buffer), buffer.deviceBlock, geometry);
-  }
-
-  private *find(directory: ExtInode, name: Uint8Array): Task<Result<Found>> {
-    if (directory.kind !== 'directory') return fail('ENOTDIR');
-    const visited = new Set<number>();
-    for (let index = 0; index < this.blockCount(directory); index++) {
-      const buffer = yield* this.block(directory, index, visited);
-      if (!buffer.ok) return buffer;
-      let isKept = false;
-      try {
-        const entries = this.entriesOf(directory, buffer.value);
-        const entry = entries.find((one) => one.inodeNumber !== 0 && sameName(one.name, name));
-        if (entry !== undefined) {
-          isKept = true;
-          return succeed({ buffer: buffer.value, entries, entry });
-        }
-      } finally {
-        if (!isKept) this.state.cache.release(buffer.value);
-      }
-    }
-    return fail('ENOENT');
   }
 }
 

@@ -21,6 +21,7 @@ const member: FamilyMember = {
   roCompat: RO_COMPAT.sparse_super | RO_COMPAT.large_file | RO_COMPAT.btree_dir,
   dioProfile: { locking: 'core-locks', skipHoles: true, allocatesInHoles: false },
   hasFallocate: false,
+  keepsIndex: false,
   supportsNowait: false,
 };
 

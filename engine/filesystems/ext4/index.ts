@@ -55,6 +55,7 @@ const member: FamilyMember = {
     RO_COMPAT.metadata_csum,
   dioProfile: { locking: 'core-locks', skipHoles: false, allocatesInHoles: true },
   hasFallocate: true,
+  keepsIndex: true,
   supportsNowait: false,
 };
 
