@@ -6,12 +6,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { XorShift32 } from '../../engine/base/index.ts';
-import { FILE_SYSTEMS } from '../../engine/filesystems/index.ts';
-import type { MountedFileSystem } from '../../engine/vfs/index.ts';
+import { FILE_SYSTEMS, fileSystemById } from '../../engine/filesystems/index.ts';
+import type { FallocateMode, MountedFileSystem } from '../../engine/vfs/index.ts';
 import { expectOk, FileSystemLab, stamped } from '../support/file-system-lab.ts';
 
 const SECTOR = 512;
 const DISK_BYTES = 4 * 1024 * 1024;
+/** A journal takes 1024 blocks of a file system of 2048 or more. */
+const JOURNALED_BLOCKS = 2560;
 const FILES = 4;
 const SEED = Number(process.env['DIOLAB_SEED'] ?? Date.now() % 1_000_000);
 
@@ -25,6 +27,13 @@ type Operation =
       readonly dsync: boolean;
     }
   | { readonly kind: 'truncate'; readonly file: number; readonly size: number }
+  | {
+      readonly kind: 'fallocate';
+      readonly file: number;
+      readonly mode: FallocateMode;
+      readonly at: number;
+      readonly length: number;
+    }
   | { readonly kind: 'unlink' | 'fsync'; readonly file: number }
   | { readonly kind: 'sync' | 'remount' | 'check' };
 
@@ -53,6 +62,16 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant('truncate' as const), file, size: place }),
   },
   {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('fallocate' as const),
+      file,
+      mode: fc.constantFrom<FallocateMode>('allocate', 'keep-size', 'punch', 'zero'),
+      at: place,
+      length,
+    }),
+  },
+  {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom('unlink' as const, 'fsync' as const), file }),
   },
@@ -73,6 +92,12 @@ class Model {
     grown.set(old);
     grown.set(data, at);
     this.files.set(index, grown);
+  }
+  fallocate(index: number, mode: FallocateMode, at: number, length: number): void {
+    const size = this.files.get(index)?.length ?? 0;
+    const end = at + length;
+    if ((mode === 'allocate' || mode === 'zero') && end > size) this.truncate(index, end);
+    if (mode === 'punch' || mode === 'zero') this.files.get(index)?.fill(0, at, end);
   }
   truncate(index: number, size: number): void {
     const old = this.files.get(index) ?? new Uint8Array(0);
@@ -108,6 +133,9 @@ class Session {
         this.model.truncate(operation.file, operation.size);
         return;
       }
+      case 'fallocate':
+        this.fallocate(operation);
+        return;
       case 'unlink': {
         if (!this.model.files.has(operation.file)) return;
         const root = lab.inodeAt(this.fileSystem, '/', null);
@@ -187,6 +215,38 @@ class Session {
     }
   }
 
+  private fallocate(operation: Operation & { kind: 'fallocate' }): void {
+    const { fileSystem, lab, model } = this;
+    if (fileSystem.fallocate === undefined) return;
+    const { inode } = lab.openPath(fileSystem, this.name(operation.file));
+    if (!model.files.has(operation.file)) model.files.set(operation.file, new Uint8Array(0));
+    const before = inode.sizeBytes;
+    const { mode, at, length } = operation;
+    const result = lab.run(fileSystem.fallocate(inode, mode, at, length));
+    if (result === 0) {
+      model.fallocate(operation.file, mode, at, length);
+      return;
+    }
+    // Without space nothing that shows has changed, but for what of the edges is zero already.
+    expect(result).toBe(-28);
+    expect(inode.sizeBytes).toBe(before);
+    if (mode === 'zero') this.adopt(operation.file, at, length);
+  }
+
+  /** After a request that failed half way: each byte of the range is what it was, or zero. */
+  private adopt(index: number, at: number, length: number): void {
+    const known = this.model.files.get(index) as Uint8Array;
+    const opened = this.lab.openPath(this.fileSystem, this.name(index));
+    const now = this.lab.read(opened, at, Math.max(0, Math.min(length, known.length - at)));
+    if (typeof now === 'number') expect.fail(`reading gave ${String(now)}`);
+    for (const [byte, value] of now.entries()) {
+      if (value !== 0 && value !== known[at + byte]) {
+        expect.fail(`byte ${String(at + byte)} is neither old nor zero`);
+      }
+    }
+    known.set(now, at);
+  }
+
   private read(operation: Operation & { kind: 'write' | 'read' }): void {
     const expected = this.model.files.get(operation.file);
     if (expected === undefined) return;
@@ -222,7 +282,9 @@ function runList(
   seed: number,
 ): void {
   const random = new XorShift32(seed);
-  const lab = FileSystemLab.blank(DISK_BYTES, {
+  const journaled = fileSystemById(id).supports.journal === true ? JOURNALED_BLOCKS : 0;
+  const diskBytes = Math.max(DISK_BYTES, journaled * Number(options['blockSize'] ?? 0));
+  const lab = FileSystemLab.blank(diskBytes, {
     arenaPages: 1024,
     inline: seed % 3 === 0,
     shuffle: () => random.next32(),

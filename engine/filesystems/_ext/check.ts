@@ -19,7 +19,7 @@ import { readEntries } from './directory.ts';
 import type { DiskRecord } from './disk-record.ts';
 import { descriptorBlock } from './groups.ts';
 import { ExtInode } from './inode.ts';
-import { GROUP_FLAG, INO, ROOT_INODE } from './layout.ts';
+import { COMPAT, GROUP_FLAG, INO, ROOT_INODE, SB } from './layout.ts';
 import type { ExtState } from './state.ts';
 
 export interface Finding {
@@ -40,6 +40,8 @@ class Checker {
   private readonly used: Uint8Array;
   private readonly inUse: Uint8Array;
   private readonly isFolder: Uint8Array;
+  /** The file in which the kernel lists orphans has no name; 0: there is none. */
+  private readonly orphanFile: number;
   private readonly links: Uint16Array;
   private readonly references: Uint16Array;
   private readonly directories: Directory[] = [];
@@ -56,6 +58,8 @@ class Checker {
     const { blocksCount, inodesCount } = state.geometry;
     this.used = new Uint8Array(Math.ceil(blocksCount / 8));
     this.inUse = new Uint8Array(Math.ceil((inodesCount + 1) / 8));
+    const hasOrphanFile = (state.superblock.compat & COMPAT.orphan_file) !== 0;
+    this.orphanFile = hasOrphanFile ? state.superblock.record.u32(SB.orphanFileInode) : 0;
     this.isFolder = new Uint8Array(Math.ceil((inodesCount + 1) / 8));
     this.links = new Uint16Array(inodesCount + 1);
     this.references = new Uint16Array(inodesCount + 1);
@@ -346,7 +350,7 @@ class Checker {
         this.state.geometry.hasManyLinks &&
         this.links[number] === 1 &&
         testBit(this.isFolder, number);
-      if (isUncounted) continue;
+      if (isUncounted || number === this.orphanFile) continue;
       if (testBit(this.inUse, number) && this.links[number] !== this.references[number]) {
         const found = `${String(this.references[number])} entries`;
         const said = `${String(this.links[number])} links`;
