@@ -346,8 +346,8 @@ describeUnless(mountReason, `ext2, the image tools and the kernel, seed ${String
     const list = (): unknown => imageTools.list(ports, path, '/');
     writeFileSync(path, new Uint8Array(4 * MIB));
     expect(refused(list)).toMatchObject({ code: 'image.unknown-file-system', exitCode: 65 });
-    tool('mke2fs', '-q', '-F', '-t', 'ext4', path);
-    expect(refused(list).message).toContain('extents');
+    tool('mke2fs', '-q', '-F', '-t', 'ext4', '-O', 'bigalloc', path);
+    expect(refused(list).message).toContain('bigalloc');
     tool('mke2fs', '-q', '-F', '-t', 'ext2', path);
     expect(list()).toHaveLength(1);
     expect(refused(() => get(ports, path, '/nothing'))).toMatchObject({
