@@ -3,6 +3,11 @@
 import vue from '@vitejs/plugin-vue';
 import { defineConfig } from 'vitest/config';
 
+/** A suite of an hour is not a hang. */
+function sizeOfTrustMs() {
+  return (Number(process.env['DIOLAB_TRUST_MINUTES'] ?? 0) * 10 + 10) * 60_000;
+}
+
 export default defineConfig({
   test: {
     projects: [
@@ -49,6 +54,16 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 120_000,
           fileParallelism: false,
+        },
+      },
+      {
+        // Full sizes come from `npm run trust`; by itself each suite is small, and `npm test` runs it so.
+        test: {
+          name: 'trust',
+          include: ['test/trust/**/*.test.ts'],
+          environment: 'node',
+          testTimeout: sizeOfTrustMs(),
+          hookTimeout: 120_000,
         },
       },
       {

@@ -104,6 +104,8 @@ export interface LabOptions {
   readonly revision?: string;
   /** Reads and writes follow the rules of the kernel around the revision, as in a run. */
   readonly withCallers?: boolean;
+  /** Puts another device over the disk: a recorder, faults. */
+  readonly wrap?: (disk: BlockDevice, memory: Memory) => BlockDevice;
 }
 
 /** One kernel with one disk. */
@@ -111,6 +113,8 @@ export class FileSystemLab {
   readonly memory: Memory;
   readonly kernel: RunKernel;
   readonly disk: ArrayDisk;
+  /** What file systems are mounted on: the disk, or what was put over it. */
+  readonly device: BlockDevice;
   private readonly revision: string;
   private readonly withCallers: boolean;
   private nextIocb = 0;
@@ -124,6 +128,7 @@ export class FileSystemLab {
     this.kernel = new RunKernel({ clock, scheduler, memory: this.memory, trace: null });
     const { inline = true, shuffle = null } = options;
     this.disk = new ArrayDisk(this.memory, bytes, inline, shuffle);
+    this.device = options.wrap?.(this.disk, this.memory) ?? this.disk;
     this.revision = options.revision ?? '6.4';
     this.withCallers = options.withCallers === true;
     this.scratchPage = this.memory.allocatePages(SCRATCH_PAGES);
@@ -150,12 +155,12 @@ export class FileSystemLab {
       Object.entries(module.options).map(([name, field]) => [name, field.default]),
     );
     const chosen = { ...defaults, ...options };
-    expectOk(this.run(module.format(this.kernel, this.disk, chosen as never)));
+    expectOk(this.run(module.format(this.kernel, this.device, chosen as never)));
   }
 
   mount(id: string): MountedFileSystem {
     const { directIo } = openDirectIo(findRevision(this.revision), this.withCallers);
-    return this.run(fileSystemById(id).mount(this.kernel, this.disk, directIo));
+    return this.run(fileSystemById(id).mount(this.kernel, this.device, directIo));
   }
 
   /** Pages of user memory; freed by `release`. */
