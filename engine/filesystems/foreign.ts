@@ -38,7 +38,6 @@ const signatures: readonly Signature[] = [
     hint: 'Unpack it: unzstd IMAGE.',
   },
   { what: 'an encrypted LUKS volume', byte: 0, bytes: 'LUKS', hint: MAKE },
-  { what: 'an XFS file system', byte: 0, bytes: 'XFSB', hint: MAKE },
   { what: 'a squashfs file system', byte: 0, bytes: 'hsqs', hint: MAKE },
   { what: 'a btrfs file system', byte: 0x10040, bytes: '_BHRfS_M', hint: MAKE },
   { what: 'an NTFS file system', byte: 3, bytes: 'NTFS    ', hint: MAKE },

@@ -38,6 +38,17 @@ for (const module of FILE_SYSTEMS) {
       expect(module.help).not.toBe('');
     });
 
+    if (module.supports.write !== true) {
+      // Images for it come from the tools of its own: the rest is in its own tests.
+      it('is read only: makes no image, and finds nothing in noise', () => {
+        expect(module.format).toBeUndefined();
+        expect(module.supports.allocate).toBe(false);
+        const noise = FileSystemLab.blank(MIB);
+        expect(noise.run(module.probe(noise.kernel, noise.disk))).toBeNull();
+      });
+      return;
+    }
+
     it('reads directly what was written directly, at any sector', () => {
       const [lab, fileSystem] = fresh({ inline: false });
       const file = filled(lab, fileSystem);

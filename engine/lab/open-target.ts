@@ -221,6 +221,18 @@ export function runStoppable<T>(
   return (ended as { readonly value: T }).value;
 }
 
+/** A module that only reads is no place for a load that writes. */
+function assertWritable(module: FileSystemModule): void {
+  if (module.supports.write === true) return;
+  throw new HostError({
+    code: 'file-system.read-only',
+    message: `${module.title} is mapped and read here, not written, and the load writes`,
+    where: 'target.fileSystem',
+    hint: 'Let the load read, or copy the file into an image of a file system that is written.',
+    exitCode: 65,
+  });
+}
+
 class Opening {
   private readonly notes: string[] = [];
   private readonly target: Target;
@@ -240,6 +252,7 @@ class Opening {
     const { kernel, device, openDevice } = this;
     if (this.options.writes) this.assertConsent('the load writes');
     const module = this.chooseFileSystem();
+    if (this.options.writes) assertWritable(module);
     this.control.onPhase(`Mounting ${module.title}`, null);
     const spec = findRevision(this.options.revision);
     const { directIo, pool } = openDirectIo(spec, this.options.withCallers === true);
