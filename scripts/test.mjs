@@ -146,6 +146,7 @@ const steps = [
   { id: 'renderer', project: 'renderer' },
   { id: 'conformance', project: 'conformance' },
   { id: 'property', project: 'property' },
+  { id: 'trust', project: 'trust' },
   { id: 'native', project: 'native' },
   { id: 'packaging', project: 'packaging' },
   { id: 'e2e', project: 'e2e' },

@@ -40,6 +40,7 @@ export interface CrashOptions {
   readonly adapter: TrustAdapter;
   readonly variant: ImageVariant;
   readonly seed: number;
+  /** Different states to look at. */
   readonly states: number;
   /** For images. */
   readonly folder: string;
@@ -269,7 +270,7 @@ class CrashRun {
 
   run(): CrashReport {
     const { report, options } = this;
-    while (report.states < options.states && !this.isLate()) this.workload();
+    while (report.distinct < options.states && !this.isLate()) this.workload();
     return report;
   }
   private isLate(): boolean {
@@ -290,7 +291,7 @@ class CrashRun {
     report.workloads++;
     report.writes += recorder.writes.length;
     for (const state of this.statesOf(pointsOf(recorder.writes.length, recorder.flushedAt))) {
-      if (report.states >= options.states || this.isLate()) return;
+      if (report.distinct >= options.states || this.isLate()) return;
       report.states++;
       const bytes = maker.make(state);
       const digest = createHash('sha1').update(bytes).digest('base64');
