@@ -28,6 +28,7 @@ import { memberOfFeatures, type FamilyMember } from './family.ts';
 import { ExtFileSystem } from './file-system.ts';
 import { descriptorBlock, GroupTable } from './groups.ts';
 import { RO_COMPAT, SB, STATE_VALID, SUPERBLOCK_BYTE } from './layout.ts';
+import { recoverJournal, refuseDirtyJournal } from './journal.ts';
 import { unixSeconds, type ExtState } from './state.ts';
 import { hasExtMagic, Superblock } from './superblock.ts';
 
@@ -104,6 +105,10 @@ export function* mountExt(
   const superblock = yield* readSuperblock(kernel, device);
   const isReadOnly = device.isReadOnly;
   superblock.checkFeatures(member, !isReadOnly);
+  if (superblock.needsRecovery && isReadOnly) {
+    const recovered = yield* recoverDevice(member, kernel, device, superblock);
+    return yield* mountExt(member, kernel, recovered, directIo);
+  }
   refuseUnfinished(device, superblock, isReadOnly);
   if (superblock.state === 'errors' && !isReadOnly) {
     throw hostRefusal(
@@ -140,17 +145,25 @@ export function* mountExt(
   return fileSystem;
 }
 
+/** The device as it will be once its journal is replayed; the image itself is not touched. */
+function* recoverDevice(
+  member: FamilyMember,
+  kernel: Kernel,
+  device: BlockDevice,
+  superblock: Superblock,
+): Task<BlockDevice> {
+  const state = yield* makeState(member, kernel, device, superblock, true);
+  try {
+    return yield* recoverJournal(state, new BlockMap(state, new Allocator(state)));
+  } finally {
+    state.cache.close();
+  }
+}
+
 /** What the kernel left to be done: a journal to replay, files deleted while they were open. */
 function refuseUnfinished(device: BlockDevice, superblock: Superblock, isReadOnly: boolean): void {
   const block = String(superblock.deviceBlock);
-  if (superblock.needsRecovery) {
-    throw hostRefusal(
-      'image.needs-recovery',
-      `${device.name} has a journal that has to be replayed first (needs_recovery)`,
-      `superblock, block ${block}, field feature_incompat`,
-      'Replay it on a copy: e2fsck -fy IMAGE.',
-    );
-  }
+  if (superblock.needsRecovery) throw refuseDirtyJournal(device, superblock.deviceBlock);
   if (isReadOnly || superblock.record.u32(SB.lastOrphan) === 0) return;
   throw hostRefusal(
     'image.has-orphans',
