@@ -88,7 +88,9 @@ function checkTarget(
     );
   }
   if (fileSystem.id === 'raw') {
-    if (filePath !== null || target.fileSizeBytes !== null) {
+    // The host's plain file stands for the whole device, and needs a size.
+    const hasSize = target.fileSizeBytes !== null && target.by !== 'host';
+    if (filePath !== null || hasSize) {
       refuse(
         'target.raw-has-no-files',
         'a raw target is the whole device: it has no file path and no file size',

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT } from './errors.ts';
+import { addGroundCommands } from './ground-commands.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface RunOptions {
@@ -256,6 +257,7 @@ export function makeProgram(terminal: Terminal, finish: Finish): Command {
   addRun(program, terminal, finish);
   addImageCommands(program, terminal, finish);
   addRequestCommands(program, terminal, finish);
+  addGroundCommands(program, terminal, finish);
   addHostCommands(program, terminal, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;

@@ -14,6 +14,7 @@ import { forkEngine, type SpawnEngine } from '../host/spawn.ts';
 import { Bulk } from './bulk.ts';
 import { Experiments } from './experiments.ts';
 import { Gallery } from './gallery.ts';
+import { Grounds } from './grounds.ts';
 import { HostInfo, type Face } from './host-info.ts';
 import { Images } from './images.ts';
 import { Journal } from './journal.ts';
@@ -45,6 +46,7 @@ export interface Services {
   readonly workbench: Workbench;
   readonly experiments: Experiments;
   readonly gallery: Gallery;
+  readonly grounds: Grounds;
   readonly runs: Runs;
   readonly bulk: Bulk;
   close(): Promise<void>;
@@ -69,6 +71,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   await workbench.snapshots.purge();
   const targets = new Targets(images, paths.images);
   const runs = new Runs({ journal, runsFolder: paths.runs, files, engine, targets });
+  const grounds = new Grounds({ folder: paths.grounds, engine, runs, targets, images });
   let closing: Promise<void> | null = null;
   return {
     paths,
@@ -77,10 +80,12 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     workbench,
     experiments: new Experiments(targets, images, runs, engine),
     gallery: new Gallery(engine),
+    grounds,
     runs,
     bulk: new Bulk(runs, journal, files),
     close: () =>
       (closing ??= (async () => {
+        await grounds.close();
         await runs.close();
         await engine.close();
         await files.close();

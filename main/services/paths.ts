@@ -14,6 +14,8 @@ export interface Paths {
   readonly images: string;
   /** One small file for each image that the lab made. */
   readonly madeImages: string;
+  /** Measurements of one job on several grounds. */
+  readonly grounds: string;
   /** Snapshots of images, each with a small file about it. */
   readonly snapshots: string;
   readonly config: string;
@@ -44,6 +46,7 @@ export function pathsOf(env: Readonly<Record<string, string | undefined>> = proc
     runs: join(data, 'runs'),
     images: join(data, 'images'),
     madeImages: join(data, 'made-images'),
+    grounds: join(data, 'grounds'),
     snapshots: join(data, 'snapshots'),
     config: isOwn ? join(all, 'config') : xdg('XDG_CONFIG_HOME', '.config'),
     state: isOwn ? join(all, 'state') : xdg('XDG_STATE_HOME', '.local/state'),

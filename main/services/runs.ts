@@ -95,7 +95,8 @@ export interface RunsParts {
 
 export class Runs {
   private readonly active = new Map<string, ActiveRun>();
-  private readonly queue: ActiveRun[] = [];
+  /** What waits for its turn: a run, or work that wants the machine for itself. Each ends without throwing. */
+  private readonly queue: (() => Promise<void>)[] = [];
   private current: Promise<void> | null = null;
   private readonly listChanged = new Signal();
   private watcher: FSWatcher | null = null;
@@ -115,7 +116,7 @@ export class Runs {
     await this.parts.journal.begin(id, ready, startedAtUnixMs);
     const run = new ActiveRun(id, ready, startedAtUnixMs);
     this.active.set(id, run);
-    this.queue.push(run);
+    this.queue.push(() => this.carryOutRun(run));
     this.listChanged.raise();
     this.startNext();
     return { runId: id };
@@ -290,15 +291,27 @@ export class Runs {
 
   private startNext(): void {
     if (this.current !== null) return;
-    const run = this.queue.shift();
-    if (run === undefined) return;
-    this.current = this.carryOut(run).then((done) => {
-      this.active.delete(run.id);
-      run.end(done.state, done.failure);
-      this.listChanged.raise();
+    const next = this.queue.shift();
+    if (next === undefined) return;
+    this.current = next().then(() => {
       this.current = null;
       this.startNext();
     });
+  }
+
+  /** Waits for its turn among the runs, and has the machine for itself while `work` goes on. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.queue.push(() => work().then(resolve, reject));
+      this.startNext();
+    });
+  }
+
+  private async carryOutRun(run: ActiveRun): Promise<void> {
+    const done = await this.carryOut(run);
+    this.active.delete(run.id);
+    run.end(done.state, done.failure);
+    this.listChanged.raise();
   }
 
   /** One run from its turn to its end. Never rejects: what cannot be written down is told to the watchers all the same. */

@@ -137,7 +137,7 @@ export function fromCurrentFolder(target: Target): Target {
 }
 
 /** The experiment that the file, `--set` and `--consent` come to; or the exit code where it has problems, which were told. */
-async function prepare(
+export async function prepareJob(
   terminal: Terminal,
   client: LabClient,
   job: string,
@@ -168,7 +168,7 @@ async function prepare(
 
 export async function run(terminal: Terminal, job: string, options: RunOptions): Promise<number> {
   const { client } = await terminal.session();
-  const experiment = await prepare(terminal, client, job, options);
+  const experiment = await prepareJob(terminal, client, job, options);
   if (typeof experiment === 'number') return experiment;
   const { runId } = await client.runs.start(experiment);
   const { state, failure } = await follow(terminal, client, runId);
