@@ -79,7 +79,7 @@ export interface OpenedProbe {
   readonly offsetAlignBytes: number;
   readonly memoryAlignBytes: number;
 }
-/** Work on the files inside an image. Paths inside are absolute, '/' separated. */
+/** Work on the files inside an image, or in a partition of it. Paths inside are absolute, '/' separated. */
 export interface ImageTools {
   probe(ports: LabPorts, path: string): OpenedProbe;
   /** The partition table and what each partition holds; `kind` is null where the image has none. A damaged table is a `HostError`. */
@@ -95,19 +95,33 @@ export interface ImageTools {
     ports: LabPorts,
     path: string,
     folder: string,
+    partition?: number | null,
   ): (DirectoryEntry & { readonly sizeBytes: number })[];
   map(
     ports: LabPorts,
     path: string,
     file: string,
+    partition?: number | null,
   ): {
     readonly blockSizeBytes: number;
     readonly sizeBytes: number;
     readonly extents: FileExtent[];
   };
   /** Reads a file in pieces of at most 1 MiB. */
-  read(ports: LabPorts, path: string, file: string, onData: (bytes: Uint8Array) => void): void;
+  read(
+    ports: LabPorts,
+    path: string,
+    file: string,
+    onData: (bytes: Uint8Array) => void,
+    partition?: number | null,
+  ): void;
   /** Makes the file, or replaces its content; `nextData` gives null at the end. */
-  write(ports: LabPorts, path: string, file: string, nextData: () => Uint8Array | null): void;
+  write(
+    ports: LabPorts,
+    path: string,
+    file: string,
+    nextData: () => Uint8Array | null,
+    partition?: number | null,
+  ): void;
 }
 export type { DevicePorts, Target };

@@ -13,6 +13,7 @@ import type { ImageTools, LabPorts, OpenedProbe } from './door.ts';
 import { putFile, readFile } from './image/content.ts';
 import { withFiles, withImage } from './image/open.ts';
 import { namesOf, openFile, statOf, taken, walkTo } from './image/paths.ts';
+import type { RunKernel } from './kernel.ts';
 import { probePartitions, probeWhole } from './partitions/index.ts';
 
 type Listed = DirectoryEntry & { readonly sizeBytes: number };
@@ -77,29 +78,37 @@ export const imageTools: ImageTools = {
     });
   },
 
-  list: (ports, path, folder) =>
-    withFiles(ports, path, true, (fileSystem, kernel) =>
-      kernel.runTask('list', listFolder(fileSystem, path, folder)),
-    ),
+  list(ports, path, folder, partition = null) {
+    const list = (fileSystem: MountedFileSystem, kernel: RunKernel): Listed[] =>
+      kernel.runTask('list', listFolder(fileSystem, path, folder));
+    return withFiles(ports, path, true, list, partition);
+  },
 
-  map: (ports, path, file) =>
-    withFiles(ports, path, true, (fileSystem, kernel) => {
+  map(ports, path, file, partition = null) {
+    const map = (
+      fileSystem: MountedFileSystem,
+      kernel: RunKernel,
+    ): ReturnType<ImageTools['map']> => {
       const opened = kernel.runTask('open', openFile(fileSystem, path, file));
       const extents = taken(kernel.runTask('map', opened.extents()), path, file);
       const { blockSizeBytes } = fileSystem;
       return { blockSizeBytes, sizeBytes: opened.inode.sizeBytes, extents };
-    }),
-
-  read(ports, path, file, onData) {
-    withFiles(ports, path, true, (fileSystem, kernel) => {
-      const opened = kernel.runTask('open', openFile(fileSystem, path, file));
-      kernel.runTask('read', readFile(opened, kernel.memory, `${path}:${file}`, onData));
-    });
+    };
+    return withFiles(ports, path, true, map, partition);
   },
 
-  write(ports, path, file, nextData) {
-    withFiles(ports, path, false, (fileSystem, kernel) => {
+  read(ports, path, file, onData, partition = null) {
+    const read = (fileSystem: MountedFileSystem, kernel: RunKernel): void => {
+      const opened = kernel.runTask('open', openFile(fileSystem, path, file));
+      kernel.runTask('read', readFile(opened, kernel.memory, `${path}:${file}`, onData));
+    };
+    withFiles(ports, path, true, read, partition);
+  },
+
+  write(ports, path, file, nextData, partition = null) {
+    const write = (fileSystem: MountedFileSystem, kernel: RunKernel): void => {
       kernel.runTask('write', putFile(fileSystem, kernel.memory, path, file, nextData));
-    });
+    };
+    withFiles(ports, path, false, write, partition);
   },
 };

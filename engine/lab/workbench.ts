@@ -102,7 +102,12 @@ export interface PreviewBytes {
 export type TransferPart =
   | { readonly kind: 'folder'; readonly path: string }
   /** What follows, up to the next file or folder, is its content, in order. */
-  | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** Null: as long as what follows. */
+      readonly sizeBytes: number | null;
+    }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
   /** A multiple of 4096 bytes, but for the last one of a file, that reads as zeros and has no blocks. */
   | { readonly kind: 'hole'; readonly lengthBytes: number }
@@ -140,4 +145,25 @@ export interface WorkbenchTools {
   /** A file, or a folder with everything in it. Returns how many entries went. */
   remove(ports: LabPorts, place: Place, file: string): number;
   rename(ports: LabPorts, place: Place, from: string, to: string): void;
+  /** Copies a file or a folder out. What `onPart` throws ends it. */
+  getTree(
+    ports: LabPorts,
+    place: Place,
+    file: string,
+    onPart: (part: TransferPart) => void,
+  ): TransferOutcome;
+  /** Copies a file or a folder in; null ends it. What `nextPart` throws undoes it: the image is as it was. */
+  putTree(
+    ports: LabPorts,
+    place: Place,
+    file: string,
+    nextPart: () => TransferPart | null,
+  ): TransferOutcome;
+  /** Lays files out by a recipe. What `onPart` throws undoes it. */
+  layOut(
+    ports: LabPorts,
+    place: Place,
+    recipe: LayoutRecipe,
+    onPart: (part: TransferPart) => void,
+  ): TransferOutcome;
 }

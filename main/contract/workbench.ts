@@ -15,9 +15,11 @@ import type {
   Place,
   PlaceFacts,
 } from '../../engine/lab/workbench.ts';
-import type { FileSystemProbe, HostErrorData } from './types.ts';
+import type { PartitionInfo, PartitionTable } from '../../engine/lab/partition-table.ts';
+import type { HostErrorData } from './types.ts';
 
 export type { FileRecipe, Fragmentation, ImageLayout, LayoutRecipe, Place, PlaceFacts };
+export type { PartitionInfo, PartitionTable };
 
 const output = <T>(): z.ZodType<T> => z.custom<T>();
 const hostError = {
@@ -32,7 +34,7 @@ const byteCount = z
 export const placeSchema = z.strictObject({
   path: z.string().min(1).max(4096),
   /** As the partition table numbers them, from 1; null: the whole image. */
-  partition: z.int().min(1).max(128).nullable(),
+  partition: z.int().min(1).max(1024).nullable(),
 }) satisfies z.ZodType<Place>;
 const inside = z.string().min(1).max(4096);
 const consent = z.boolean();
@@ -58,25 +60,6 @@ export const layoutRecipeSchema = z.strictObject({
     .min(0)
     .max(2 ** 32 - 1),
 }) satisfies z.ZodType<LayoutRecipe>;
-
-export interface PartitionInfo {
-  readonly number: number;
-  readonly startBytes: number;
-  readonly sizeBytes: number;
-  /** `Linux filesystem`, `EFI System`, `FAT32 (LBA)`. */
-  readonly typeName: string;
-  readonly label: string;
-  readonly uuid: string;
-  /** Null: none that the lab knows. */
-  readonly fileSystemId: string | null;
-  readonly probe: FileSystemProbe | null;
-}
-export interface PartitionTable {
-  /** Null: the image has no partition table. */
-  readonly kind: 'mbr' | 'gpt' | null;
-  readonly sectorBytes: number;
-  readonly partitions: readonly PartitionInfo[];
-}
 
 export interface BlockView {
   readonly deviceBlock: number;
@@ -204,10 +187,6 @@ export const workbench = {
         readonly snapshotId: string | null;
       }>(),
     ),
-};
-
-/** Joined to `images` of the contract: what takes long and tells how it goes on. */
-export const transfers = {
   partitions: base
     .input(z.strictObject({ path: placeSchema.shape.path }))
     .output(output<PartitionTable>()),

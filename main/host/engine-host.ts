@@ -14,6 +14,7 @@ import { existsSync } from 'node:fs';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
 import type { Experiment } from '../../engine/lab/experiment.ts';
 import type { RunProgress, RunResult, SeriesPoint } from '../../engine/lab/result.ts';
+import type { TransferOutcome, TransferPart } from '../../engine/lab/workbench.ts';
 import { failureData } from './failure.ts';
 import type { FromEngine, RowBatch, ToolAsk, ToolCalls, ToolName } from './messages.ts';
 import type { EngineChild, EngineExit, SpawnEngine } from './spawn.ts';
@@ -155,7 +156,12 @@ interface PendingCall {
   onData?(bytes: Uint8Array): Promise<void>;
   /** Gives content of 'write'; null at the end. */
   nextData?(): Promise<Uint8Array | null>;
+  /** Takes parts of 'get-tree' and 'lay-out'. */
+  onPart?(part: TransferPart): Promise<void>;
+  /** Gives parts of 'put-tree'; null at the end. */
+  nextPart?(): Promise<TransferPart | null>;
 }
+type Streams = Pick<PendingCall, 'onData' | 'nextData' | 'onPart' | 'nextPart'>;
 
 /** The tools process: many calls, one after the other. */
 class ToolsProcess {
@@ -218,7 +224,10 @@ class ToolsProcess {
         call.reject(HostError.fromJSON(message.error));
         break;
       case 'data':
-        void this.passOn(message.callId, call, message.bytes);
+        void this.passOn(message.callId, call, () => call.onData?.(message.bytes));
+        break;
+      case 'part':
+        void this.passOn(message.callId, call, () => call.onPart?.(message.part));
         break;
       case 'want-data':
         void this.bring(message.callId, call);
@@ -226,9 +235,13 @@ class ToolsProcess {
     }
   }
 
-  private async passOn(callId: number, call: PendingCall, bytes: Uint8Array): Promise<void> {
+  private async passOn(
+    callId: number,
+    call: PendingCall,
+    hand: () => Promise<void> | undefined,
+  ): Promise<void> {
     try {
-      await call.onData?.(bytes);
+      await hand();
       this.child.send({ kind: 'taken', callId });
     } catch (error) {
       // The reader wants no more (a closed pipe).
@@ -241,7 +254,8 @@ class ToolsProcess {
   private async bring(callId: number, call: PendingCall): Promise<void> {
     try {
       const bytes = (await call.nextData?.()) ?? null;
-      this.child.send({ kind: 'data', callId, bytes, failed: false });
+      const part = (await call.nextPart?.()) ?? null;
+      this.child.send({ kind: 'data', callId, bytes, part, failed: false });
     } catch (error) {
       this.calls.delete(callId);
       call.reject(HostError.fromJSON(failureData(error)));
@@ -266,7 +280,7 @@ export class EngineHost {
   }
 
   /** Asks the tools process; rejects with a `HostError`. */
-  call<N extends Exclude<ToolName, 'read' | 'write'>>(
+  call<N extends Exclude<ToolName, 'read' | 'write' | 'get-tree' | 'put-tree' | 'lay-out'>>(
     name: N,
     ask: ToolCalls[N]['ask'],
     signal?: AbortSignal,
@@ -301,6 +315,38 @@ export class EngineHost {
     await this.ask({ name: 'write', ask }, { nextData });
   }
 
+  /** Copies out of an image, or lays files out in one; `onPart` gets the parts in order. */
+  async receiveParts(
+    call: ToolAsk & { readonly name: 'get-tree' | 'lay-out' },
+    onPart: (part: TransferPart) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<TransferOutcome> {
+    // One part after the other, whatever the consumer's promises do.
+    let last: Promise<void> = Promise.resolve();
+    const outcome = await this.ask(
+      call,
+      {
+        onPart: (part) => {
+          last = last.then(() => onPart(part));
+          return last;
+        },
+      },
+      signal,
+    );
+    await last;
+    return outcome as TransferOutcome;
+  }
+
+  /** Copies into an image; `nextPart` gives null at the end. */
+  async sendParts(
+    ask: ToolCalls['put-tree']['ask'],
+    nextPart: () => Promise<TransferPart | null>,
+    signal?: AbortSignal,
+  ): Promise<TransferOutcome> {
+    const outcome = await this.ask({ name: 'put-tree', ask }, { nextPart }, signal);
+    return outcome as TransferOutcome;
+  }
+
   /** The stop order for every process; settles when all are gone. */
   async close(): Promise<void> {
     const runs = [...this.runs];
@@ -325,23 +371,31 @@ export class EngineHost {
     return spawn(entryPath);
   }
 
-  private ask(
-    call: ToolAsk,
-    streams: Pick<PendingCall, 'onData' | 'nextData'>,
-    signal?: AbortSignal,
-  ): Promise<unknown> {
+  private ask(call: ToolAsk, streams: Streams, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.tools === null || this.tools.isGone) this.tools = new ToolsProcess(this.spawn());
       const { tools } = this;
       const callId = this.nextCallId++;
-      signal?.addEventListener(
-        'abort',
-        () => {
-          tools.giveUp(callId);
+      const giveUp = (): void => {
+        tools.giveUp(callId);
+      };
+      signal?.addEventListener('abort', giveUp, { once: true });
+      const settled = (): void => {
+        signal?.removeEventListener('abort', giveUp);
+      };
+      tools.ask(callId, call, {
+        asked: call.name,
+        resolve: (answer) => {
+          settled();
+          resolve(answer);
         },
-        { once: true },
-      );
-      tools.ask(callId, call, { asked: call.name, resolve, reject, ...streams });
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+        ...streams,
+      });
+      if (signal?.aborted === true) giveUp();
     });
   }
 }

@@ -22,12 +22,22 @@ import type {
   BlockBytes,
   Fragmentation,
   ImageLayout,
+  LayoutRecipe,
   Place,
   PlaceFacts,
   PreviewBytes,
+  TransferOutcome,
+  TransferPart,
 } from '../../engine/lab/workbench.ts';
+import type { PartitionTable } from '../../engine/lab/partition-table.ts';
 import type { FileMap, HostFact, ImageEntry } from '../contract/types.ts';
 import type { ImageUse } from '../contract/workbench.ts';
+
+interface InFile {
+  readonly path: string;
+  readonly file: string;
+  readonly partition?: number | null;
+}
 
 /** Questions for the long-lived tools process: arguments and answer of each. */
 export interface ToolCalls {
@@ -36,16 +46,17 @@ export interface ToolCalls {
     ask: { path: string; fileSystemId: string; options: Readonly<Record<string, unknown>> };
     answer: null;
   };
-  list: { ask: { path: string; folder: string }; answer: ImageEntry[] };
-  map: { ask: { path: string; file: string }; answer: FileMap };
+  list: { ask: { path: string; folder: string; partition?: number | null }; answer: ImageEntry[] };
+  map: { ask: InFile; answer: FileMap };
   /** Content comes as 'data' messages, before the answer. */
-  read: { ask: { path: string; file: string }; answer: null };
+  read: { ask: InFile; answer: null };
   /** Content is asked for with 'want-data' messages, before the answer. */
-  write: { ask: { path: string; file: string }; answer: null };
+  write: { ask: InFile; answer: null };
   explain: { ask: ExplainRequest; answer: Explanation };
   compare: { ask: CompareRequest; answer: Comparison };
   exhibit: { ask: { id: string }; answer: ExhibitRun };
   facts: { ask: { folder: string }; answer: HostFact[] };
+  partitions: { ask: { path: string }; answer: PartitionTable };
   'used-by': { ask: { path: string }; answer: ImageUse[] };
   stat: { ask: Place & { file: string | null }; answer: PlaceFacts };
   layout: { ask: Place; answer: ImageLayout };
@@ -58,6 +69,12 @@ export interface ToolCalls {
   'make-folder': { ask: Place & { folder: string }; answer: null };
   remove: { ask: Place & { file: string }; answer: number };
   rename: { ask: Place & { from: string; to: string }; answer: null };
+  /** What is copied comes as 'part' messages, before the answer. */
+  'get-tree': { ask: Place & { file: string }; answer: TransferOutcome };
+  /** What is copied is asked for with 'want-data' messages, before the answer. */
+  'put-tree': { ask: Place & { file: string }; answer: TransferOutcome };
+  /** Progress comes as 'part' messages, before the answer. */
+  'lay-out': { ask: Place & { recipe: LayoutRecipe }; answer: TransferOutcome };
 }
 export type ToolName = keyof ToolCalls;
 export type ToolAsk = {
@@ -77,13 +94,15 @@ export type ToEngine =
   | { readonly kind: 'call'; readonly callId: number; readonly call: ToolAsk }
   /** The stop order: submit no more, reap, close, end. */
   | { readonly kind: 'stop' }
-  /** A batch, or a 'data' message of a call, was taken: the next may come. */
+  /** A batch, or a 'data' or 'part' message of a call, was taken: the next may come. */
   | { readonly kind: 'taken'; readonly callId: number | null }
   /** Answers 'want-data'; null: that was all. `failed`: there will be no more, undo. */
   | {
       readonly kind: 'data';
       readonly callId: number;
       readonly bytes: Uint8Array | null;
+      /** Instead of bytes, where parts are asked for. */
+      readonly part?: TransferPart | null;
       readonly failed: boolean;
     }
   | { readonly kind: 'give-up'; readonly callId: number }
@@ -100,6 +119,7 @@ export type FromEngine =
   | { readonly kind: 'run-ended'; readonly result: RunResult }
   | { readonly kind: 'run-failed'; readonly error: HostErrorData }
   | { readonly kind: 'data'; readonly callId: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'part'; readonly callId: number; readonly part: TransferPart }
   | { readonly kind: 'want-data'; readonly callId: number }
   | { readonly kind: 'answer'; readonly callId: number; readonly answer: ToolAnswer }
   | { readonly kind: 'call-failed'; readonly callId: number; readonly error: HostErrorData }
@@ -114,6 +134,7 @@ export type ToThread =
 export interface DataForThread {
   readonly callId: number;
   readonly bytes: Uint8Array | null;
+  readonly part?: TransferPart | null;
   readonly failed: boolean;
 }
 export type FromThread =
@@ -131,6 +152,7 @@ export type FromThread =
     }
   | { readonly kind: 'run-failed'; readonly error: HostErrorData }
   | { readonly kind: 'data'; readonly callId: number; readonly bytes: Uint8Array }
+  | { readonly kind: 'part'; readonly callId: number; readonly part: TransferPart }
   | { readonly kind: 'want-data'; readonly callId: number }
   | { readonly kind: 'answer'; readonly callId: number; readonly answer: ToolAnswer }
   | { readonly kind: 'call-failed'; readonly callId: number; readonly error: HostErrorData };
@@ -139,7 +161,7 @@ export type FromThread =
 export const CONTROL = {
   /** 1: stop the run. */
   stop: 0,
-  /** 'data' messages that may still be sent. */
+  /** 'data' and 'part' messages that may still be sent. */
   credit: 1,
   /** Goes up with each message on the data port. */
   dataSequence: 2,
@@ -148,7 +170,7 @@ export const CONTROL = {
 } as const;
 export const CONTROL_WORDS = 4;
 export const EVERY_CALL = -1;
-/** 'data' messages of 1 MiB at most that may be on their way at once. */
+/** 'data' and 'part' messages of 1 MiB at most that may be on their way at once. */
 export const DATA_CREDIT = 4;
 
 /** What the engine process hands its thread at birth. */

@@ -14,6 +14,7 @@ import {
 } from 'node:worker_threads';
 import { assert, HostError } from '../../engine/base/index.ts';
 import type { Lab, LabPorts, RunOutcome } from '../../engine/lab/door.ts';
+import type { TransferPart } from '../../engine/lab/workbench.ts';
 import type { HostFact } from '../contract/types.ts';
 import type { ImageUse } from '../contract/workbench.ts';
 import { failureData } from './failure.ts';
@@ -38,6 +39,7 @@ export interface ThreadParts {
   readonly usesOf: (path: string) => ImageUse[];
 }
 
+type TransferAsk = Extract<ToolAsk, { readonly name: 'get-tree' | 'put-tree' | 'lay-out' }>;
 /** What goes to the workbench: all but the questions that `answer` names itself. */
 type WorkbenchAsk = Exclude<
   ToolAsk,
@@ -53,6 +55,7 @@ type WorkbenchAsk = Exclude<
       | 'compare'
       | 'exhibit'
       | 'facts'
+      | 'partitions'
       | 'used-by';
   }
 >;
@@ -127,17 +130,29 @@ class EngineThread {
         lab.image.format(this.labPorts(), call.ask.path, call.ask.fileSystemId, call.ask.options);
         return null;
       case 'list':
-        return lab.image.list(this.labPorts(), call.ask.path, call.ask.folder);
+        return lab.image.list(this.labPorts(), call.ask.path, call.ask.folder, call.ask.partition);
       case 'map':
-        return lab.image.map(this.labPorts(), call.ask.path, call.ask.file);
-      case 'read':
-        lab.image.read(this.labPorts(), call.ask.path, call.ask.file, (bytes) => {
+        return lab.image.map(this.labPorts(), call.ask.path, call.ask.file, call.ask.partition);
+      case 'partitions':
+        return lab.image.partitions(this.labPorts(), call.ask.path);
+      case 'read': {
+        const onData = (bytes: Uint8Array): void => {
           this.sendData(callId, bytes);
-        });
+        };
+        lab.image.read(this.labPorts(), call.ask.path, call.ask.file, onData, call.ask.partition);
         return null;
-      case 'write':
-        lab.image.write(this.labPorts(), call.ask.path, call.ask.file, () => this.nextData(callId));
+      }
+      case 'write': {
+        const nextData = (): Uint8Array | null => this.nextData(callId);
+        lab.image.write(
+          this.labPorts(),
+          call.ask.path,
+          call.ask.file,
+          nextData,
+          call.ask.partition,
+        );
         return null;
+      }
       case 'explain':
         return lab.explain(call.ask, this.labPorts());
       case 'compare':
@@ -149,11 +164,11 @@ class EngineThread {
       case 'used-by':
         return this.parts.usesOf(call.ask.path);
       default:
-        return this.workbenchAnswer(call);
+        return this.workbenchAnswer(callId, call);
     }
   }
 
-  private workbenchAnswer(call: WorkbenchAsk): ToolAnswer {
+  private workbenchAnswer(callId: number, call: WorkbenchAsk): ToolAnswer {
     const { workbench } = this.parts.lab;
     const ports = this.labPorts();
     switch (call.name) {
@@ -177,6 +192,24 @@ class EngineThread {
       case 'rename':
         workbench.rename(ports, call.ask, call.ask.from, call.ask.to);
         return null;
+      default:
+        return this.transferAnswer(callId, call);
+    }
+  }
+
+  private transferAnswer(callId: number, call: TransferAsk): ToolAnswer {
+    const { workbench } = this.parts.lab;
+    const ports = this.labPorts();
+    const onPart = (part: TransferPart): void => {
+      this.sendPart(callId, part);
+    };
+    switch (call.name) {
+      case 'get-tree':
+        return workbench.getTree(ports, call.ask, call.ask.file, onPart);
+      case 'put-tree':
+        return workbench.putTree(ports, call.ask, call.ask.file, () => this.nextPart(callId));
+      case 'lay-out':
+        return workbench.layOut(ports, call.ask, call.ask.recipe, onPart);
     }
   }
 
@@ -192,21 +225,41 @@ class EngineThread {
   }
 
   /** Waits for credit, so that a slow reader holds the thread and not the memory. */
-  private sendData(callId: number, bytes: Uint8Array): void {
+  private takeCredit(callId: number): void {
     while (Atomics.load(this.control, CONTROL.credit) <= 0) {
       this.refuseIfGivenUp(callId);
       Atomics.wait(this.control, CONTROL.credit, 0, 1000);
     }
     this.refuseIfGivenUp(callId);
     Atomics.sub(this.control, CONTROL.credit, 1);
+  }
+
+  private sendData(callId: number, bytes: Uint8Array): void {
+    this.takeCredit(callId);
     const copy = bytes.slice();
     this.send({ kind: 'data', callId, bytes: copy }, [copy.buffer]);
   }
 
+  /** Bytes of a part belong to the receiver from here on. */
+  private sendPart(callId: number, part: TransferPart): void {
+    this.takeCredit(callId);
+    const buffer = part.kind === 'bytes' ? part.bytes.buffer : null;
+    this.send({ kind: 'part', callId, part }, buffer instanceof ArrayBuffer ? [buffer] : []);
+  }
+
   private nextData(callId: number): Uint8Array | null {
+    return this.nextMessage(callId).bytes;
+  }
+
+  private nextPart(callId: number): TransferPart | null {
+    return this.nextMessage(callId).part ?? null;
+  }
+
+  private nextMessage(callId: number): DataForThread {
     let seen = Atomics.load(this.control, CONTROL.dataSequence);
     this.send({ kind: 'want-data', callId });
     for (;;) {
+      this.refuseIfGivenUp(callId);
       const received = receiveMessageOnPort(this.dataPort) as
         { message: DataForThread } | undefined;
       if (received !== undefined) {
@@ -218,9 +271,8 @@ class EngineThread {
             exitCode: 74,
           });
         }
-        return received.message.bytes;
+        return received.message;
       }
-      this.refuseIfGivenUp(callId);
       Atomics.wait(this.control, CONTROL.dataSequence, seen, 1000);
       seen = Atomics.load(this.control, CONTROL.dataSequence);
     }

@@ -178,14 +178,18 @@ export class Images {
     return this.probe(path);
   }
 
-  async entries(path: string, folder: string): Promise<ImageEntry[]> {
+  async entries(
+    path: string,
+    folder: string,
+    partition: number | null = null,
+  ): Promise<ImageEntry[]> {
     refuseRelative(path);
-    return this.engine.call('list', { path, folder });
+    return this.engine.call('list', { path, folder, partition });
   }
 
-  async map(path: string, file: string): Promise<FileMap> {
+  async map(path: string, file: string, partition: number | null = null): Promise<FileMap> {
     refuseRelative(path);
-    return this.engine.call('map', { path, file });
+    return this.engine.call('map', { path, file, partition });
   }
 
   /** Content of a file inside an image, in pieces of at most 1 MiB. */
@@ -193,9 +197,10 @@ export class Images {
     path: string,
     file: string,
     onData: (bytes: Uint8Array) => Promise<void>,
+    partition: number | null = null,
   ): Promise<void> {
     refuseRelative(path);
-    await this.engine.readFile({ path, file }, onData);
+    await this.engine.readFile({ path, file, partition }, onData);
   }
 
   /** Makes or replaces a file inside an image. An image that the lab did not make needs `consent`. */
@@ -204,12 +209,13 @@ export class Images {
     file: string,
     content: AsyncIterable<Uint8Array>,
     consent: boolean,
+    partition: number | null = null,
   ): Promise<void> {
     refuseRelative(path);
     if (!consent) await this.assertOurs(path);
     const iterator = content[Symbol.asyncIterator]();
     try {
-      await this.engine.writeFile({ path, file }, async () => {
+      await this.engine.writeFile({ path, file, partition }, async () => {
         const next = await iterator.next();
         return next.done === true ? null : next.value;
       });

@@ -39,6 +39,16 @@ const implementer = () =>
 
 function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: Workbench) {
   return {
+    partitions: images.partitions.handler(({ input }) => workbench.partitions(input.path)),
+    putFromHost: images.putFromHost.handler(async function* ({ input, signal }) {
+      yield* hostErrors(workbench.putFromHost(input, signal));
+    }),
+    getToHost: images.getToHost.handler(async function* ({ input, signal }) {
+      yield* hostErrors(workbench.getToHost(input, signal));
+    }),
+    layOut: images.layOut.handler(async function* ({ input, signal }) {
+      yield* hostErrors(workbench.layOut(input, signal));
+    }),
     stat: images.stat.handler(({ input }) => workbench.stat(input)),
     usedBy: images.usedBy.handler(({ input }) => workbench.usedBy(input.path)),
     layout: images.layout.handler(({ input, signal }) => workbench.layout(input, signal)),
@@ -68,7 +78,7 @@ function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: 
 /** The router of these services. */
 export function makeRouter(services: Services) {
   const lab = implementer();
-  const { host, images, workbench, experiments, gallery, grounds, runs } = services;
+  const { host, images, workbench, experiments, gallery, runs } = services;
   return lab.router({
     host: {
       facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
@@ -80,8 +90,12 @@ export function makeRouter(services: Services) {
       make: lab.images.make.handler(({ input, signal }) =>
         images.make(input, signal === undefined ? {} : { signal }),
       ),
-      entries: lab.images.entries.handler(({ input }) => images.entries(input.path, input.folder)),
-      map: lab.images.map.handler(({ input }) => images.map(input.path, input.file)),
+      entries: lab.images.entries.handler(({ input }) =>
+        images.entries(input.path, input.folder, input.partition ?? null),
+      ),
+      map: lab.images.map.handler(({ input }) =>
+        images.map(input.path, input.file, input.partition ?? null),
+      ),
       browse: lab.images.browse.handler(({ input }) => images.browse(input.folder)),
       ...workbenchRoutes(lab, workbench),
     },
@@ -97,17 +111,6 @@ export function makeRouter(services: Services) {
     gallery: {
       list: lab.gallery.list.handler(() => gallery.list()),
       run: lab.gallery.run.handler(({ input }) => gallery.run(input.id)),
-    },
-    grounds: {
-      list: lab.grounds.list.handler(({ input }) => grounds.list(input)),
-      start: lab.grounds.start.handler(({ input }) => grounds.start(input)),
-      watch: lab.grounds.watch.handler(async function* ({ input, signal }) {
-        yield* hostErrors(grounds.watch(input.id, signal));
-      }),
-      cancel: lab.grounds.cancel.handler(({ input }) => grounds.cancel(input.id)),
-      get: lab.grounds.get.handler(({ input }) => grounds.get(input.id)),
-      results: lab.grounds.results.handler(() => grounds.results()),
-      remove: lab.grounds.remove.handler(({ input }) => grounds.remove(input.id)),
     },
     runs: {
       start: lab.runs.start.handler(({ input }) => runs.start(input)),

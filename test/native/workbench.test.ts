@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The image workbench behind the contract, on real images: the built engine in its own process, the host's own checkers as judges. */
 import { execFileSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  closeSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { LayoutRecipe, TransferEvent } from '../../main/contract/index.ts';
 import type { LabClient } from '../../main/contract/client.ts';
 import { hostErrorOf } from '../../main/contract/client.ts';
 import { forkEngine } from '../../main/host/spawn.ts';
@@ -173,5 +186,160 @@ describeWith(['e2fsprogs'], 'the workbench on ext2', () => {
     await client.images.restoreSnapshot({ id: snapshotId ?? '', consent: false });
     expect(readFileSync(path).equals(before)).toBe(true);
     expect((await client.images.probe({ path })).madeByLab).toBe(true);
+  });
+});
+
+/** Runs a transfer to its end. */
+async function endOf(
+  stream: Promise<AsyncIterable<TransferEvent>>,
+): Promise<TransferEvent & { kind: 'done' }> {
+  let last: TransferEvent | null = null;
+  for await (const event of await stream) last = event;
+  if (last?.kind !== 'done') throw new Error('the transfer had no end');
+  return last;
+}
+const layOut = (path: string, recipe: Partial<LayoutRecipe>) =>
+  endOf(
+    client.images.layOut({
+      ...whole(path),
+      recipe: { files: [], freePieceBytes: 0, seed: 7, ...recipe },
+      consent: false,
+    }),
+  );
+
+describeWith(['e2fsprogs'], 'copies in and out', () => {
+  it('a folder there and back: content, holes, notes on what was left out', async () => {
+    const path = await makeImage('tree.img', 'ext2', 64 * MIB);
+    const source = join(lab.paths.images, '..', 'tree-source');
+    mkdirSync(join(source, 'inner/deep'), { recursive: true });
+    writeFileSync(join(source, 'empty'), '');
+    writeFileSync(join(source, 'inner/odd'), Buffer.alloc(3 * MIB + 777, 'odd bytes '));
+    const sparse = openSync(join(source, 'inner/deep/sparse'), 'w');
+    writeSync(sparse, Buffer.alloc(8192, 1), 0, 8192, 4 * MIB);
+    closeSync(sparse);
+    truncateSync(join(source, 'inner/deep/sparse'), 12 * MIB + 5);
+    symlinkSync('empty', join(source, 'link'));
+    const put = await endOf(
+      client.images.putFromHost({
+        ...whole(path),
+        hostPath: source,
+        file: '/tree',
+        consent: false,
+      }),
+    );
+    expect(put).toMatchObject({ files: 3, bytes: 15 * MIB + 777 + 5 });
+    expect(put.notes?.join()).toContain('link');
+    const { extents } = await client.images.map({ path, file: '/tree/inner/deep/sparse' });
+    const mapped = extents.filter(({ state }) => state === 'mapped');
+    expect(mapped.reduce((sum, { count }) => sum + count, 0)).toBe(2);
+    isSound(path);
+    const target = `${source}-back`;
+    const get = { ...whole(path), file: '/tree', hostPath: target, replace: false };
+    expect(await endOf(client.images.getToHost(get))).toMatchObject({ files: 3 });
+    for (const name of ['empty', 'inner/odd', 'inner/deep/sparse']) {
+      expect(readFileSync(join(target, name)).equals(readFileSync(join(source, name))), name).toBe(
+        true,
+      );
+    }
+    expect(lstatSync(join(target, 'inner/deep/sparse')).blocks * 512).toBeLessThan(MIB);
+    expect(await refusalOf(endOf(client.images.getToHost(get)))).toBe('output.exists');
+    expect(await refusalOf(endOf(client.images.getToHost({ ...get, replace: true })))).toBe(
+      'output.exists',
+    );
+    const again = client.images.putFromHost({
+      ...whole(path),
+      hostPath: source,
+      file: '/tree',
+      consent: false,
+    });
+    expect(await refusalOf(endOf(again))).toBe('image.exists');
+  });
+
+  it('given up half way, or without space, the image is as it was', async () => {
+    const path = await makeImage('given-up.img', 'ext2', 64 * MIB);
+    const old = Buffer.alloc(100_000, 'old ');
+    await services.images.writeFile(path, '/file', once(old), false);
+    const free = async () => (await client.images.probe({ path })).probe?.freeBytes;
+    const before = await free();
+    const source = join(lab.paths.images, '..', 'large');
+    writeFileSync(source, Buffer.alloc(48 * MIB, 'large '));
+    const put = (file: string) => ({ ...whole(path), hostPath: source, file, consent: false });
+    for await (const event of await client.images.putFromHost(put('/file'))) {
+      if (event.kind === 'progress' && event.doneBytes > 0) break;
+    }
+    expect(await free()).toBe(before);
+    writeFileSync(source, Buffer.alloc(80 * MIB, 'larger '));
+    expect(await refusalOf(endOf(client.images.putFromHost(put('/file'))))).toBe('image.no-space');
+    expect(await refusalOf(endOf(client.images.putFromHost(put('/new'))))).toBe('image.no-space');
+    expect(await free()).toBe(before);
+    const target = `${source}-back`;
+    const get = { ...whole(path), file: '/file', hostPath: target, replace: false };
+    await endOf(client.images.getToHost(get));
+    expect(readFileSync(target).equals(old)).toBe(true);
+    expect((await client.images.entries({ path, folder: '/' })).map(({ name }) => name)).toEqual([
+      'file',
+      'lost+found',
+    ]);
+    isSound(path);
+    const folder = readdirSync(join(lab.paths.images, '..'));
+    expect(folder.filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect(existsSync(target)).toBe(true);
+  });
+});
+
+describeWith(['e2fsprogs'], 'lays files out', () => {
+  it('as many extents and holes as asked, the same with the same seed', async () => {
+    const maps: unknown[] = [];
+    for (const name of ['one.img', 'two.img']) {
+      const path = await makeImage(name, 'ext2', 64 * MIB);
+      const file = (at: string, extents: number, holes: number) =>
+        ({ path: at, sizeBytes: 2 * MIB + 100, extents, holes, content: 'written' }) as const;
+      const done = await layOut(path, {
+        files: [file('/a/whole', 1, 0), file('/pieces', 16, 0), file('/holes', 9, 3)],
+      });
+      const map = (at: string) => client.images.map({ path, file: at });
+      const pieces = await map('/pieces');
+      const holes = await map('/holes');
+      const data = (of: typeof pieces) =>
+        of.extents.filter(({ deviceBlock }) => deviceBlock !== null);
+      expect(data(pieces)).toHaveLength(16);
+      expect(data(holes)).toHaveLength(9);
+      expect(holes.extents.filter(({ state }) => state === 'hole')).toHaveLength(3);
+      expect(pieces.sizeBytes).toBe(2 * MIB + 100);
+      // A block map of ext2 lies between the data of a file of more than twelve blocks.
+      expect(done.notes?.join('\n')).toMatch(/^\/a\/whole has \d extents, not the 1 asked for\.$/);
+      const names = (await client.images.entries({ path, folder: '/' })).map((entry) => entry.name);
+      expect(names).toEqual(['a', 'holes', 'lost+found', 'pieces']);
+      isSound(path);
+      maps.push(pieces, holes);
+    }
+    expect(maps.slice(0, 2)).toEqual(maps.slice(2));
+  });
+
+  it('cuts free space; without room nothing stays', async () => {
+    const path = await makeImage('pieces.img', 'ext2', 16 * MIB);
+    await layOut(path, { freePieceBytes: 65536 });
+    isSound(path);
+    const groups = execFileSync('dumpe2fs', [path], { stdio: 'pipe' }).toString();
+    const free = [...groups.matchAll(/^ {2}Free blocks: (.*)$/gm)]
+      .map(([, list]) => list)
+      .join(', ');
+    const lengths = free.split(', ').map((range) => {
+      const [first = 0, last = first] = range.split('-').map(Number);
+      return last - first + 1;
+    });
+    expect(lengths.length).toBeGreaterThan(150);
+    expect(Math.max(...lengths)).toBeLessThanOrEqual(32);
+    const large = {
+      path: '/x/large',
+      sizeBytes: 64 * MIB,
+      extents: 4,
+      holes: 0,
+      content: 'written',
+    } as const;
+    const before = await client.images.probe({ path });
+    expect(await refusalOf(layOut(path, { files: [large] }))).toBe('image.no-space');
+    expect((await client.images.probe({ path })).probe?.freeBytes).toBe(before.probe?.freeBytes);
+    isSound(path);
   });
 });

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The tools of the image workbench. Each call mounts the place, does one thing, and unmounts. */
 import type { WorkbenchTools } from '../workbench.ts';
+import { layOutRecipe } from './lay-out.ts';
 import { fragmentation, imageLayout } from './layout.ts';
 import { blockBytes, placeFacts, previewBytes } from './look.ts';
 import { makeFolder, removeEntry, renameEntry } from './namespace.ts';
 import { withPlace } from './place.ts';
+import { putTree } from './transfer-in.ts';
+import { getTree } from './transfer-out.ts';
 
 export const workbenchTools: WorkbenchTools = {
   stat: (ports, place, file) =>
@@ -44,4 +47,19 @@ export const workbenchTools: WorkbenchTools = {
       open.kernel.runTask('rename', renameEntry(open, from, to));
     });
   },
+
+  getTree: (ports, place, file, onPart) =>
+    withPlace(ports, place, true, (open) =>
+      open.kernel.runTask('copy out', getTree(open, file, onPart)),
+    ),
+
+  putTree: (ports, place, file, nextPart) =>
+    withPlace(ports, place, false, (open) =>
+      open.kernel.runTask('copy in', putTree(open, file, nextPart)),
+    ),
+
+  layOut: (ports, place, recipe, onPart) =>
+    withPlace(ports, place, false, (open) =>
+      open.kernel.runTask('lay out', layOutRecipe(open, recipe, onPart)),
+    ),
 };

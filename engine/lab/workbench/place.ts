@@ -22,9 +22,9 @@ export function withPlace<T>(
   readOnly: boolean,
   work: (open: OpenPlace) => T,
 ): T {
-  return withFiles(ports, place.path, readOnly, (fileSystem, kernel) =>
-    work({ fileSystem, kernel, image: place.path }),
-  );
+  const inPlace = (fileSystem: MountedFileSystem, kernel: RunKernel): T =>
+    work({ fileSystem, kernel, image: place.path });
+  return withFiles(ports, place.path, readOnly, inPlace, place.partition);
 }
 
 /** A question that this file system has no answer to. */

@@ -38,6 +38,10 @@ export function* walkTree(
     }
     for (const { name, inodeNumber, kind } of listed.value) {
       if (name === '.' || name === '..') continue;
+      if (!isName(name)) {
+        isWhole = false;
+        continue;
+      }
       const path = folder.path === '' ? name : `${folder.path}/${name}`;
       if (entries.length >= entriesMax || path.length > PATH_CHARACTERS_MAX) {
         return { entries, isWhole: false };
@@ -51,3 +55,6 @@ export function* walkTree(
   }
   return { entries, isWhole };
 }
+
+/** A damaged folder may hold what is no name, and would lead elsewhere as part of a path. */
+const isName = (name: string): boolean => name !== '' && !/[/\0]/.test(name);

@@ -9,7 +9,7 @@
 import { stat } from 'node:fs/promises';
 import { isAbsolute } from 'node:path';
 import { HostError } from '../../../engine/base/index.ts';
-import type { Place } from '../../../engine/lab/workbench.ts';
+import type { LayoutRecipe, Place } from '../../../engine/lab/workbench.ts';
 import type {
   BlockView,
   FilePreview,
@@ -17,8 +17,10 @@ import type {
   FsckResult,
   ImageLayout,
   ImageUse,
+  PartitionTable,
   PlaceFacts,
   SnapshotInfo,
+  TransferEvent,
 } from '../../contract/workbench.ts';
 import type { EngineHost } from '../../host/engine-host.ts';
 import type { Images } from '../images.ts';
@@ -26,6 +28,7 @@ import type { MadeImages } from '../made-images.ts';
 import type { Paths } from '../paths.ts';
 import { runFsck } from './fsck.ts';
 import { Snapshots } from './snapshots.ts';
+import { asEvents, getWork, layOutWork, putWork } from './transfers.ts';
 
 const base64 = (bytes: Uint8Array): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64');
@@ -120,6 +123,41 @@ export class Workbench {
     return { path: ask.to };
   }
 
+  /** Copies a file or folder of the host into the image. */
+  async *putFromHost(
+    ask: Place & { readonly hostPath: string; readonly file: string; readonly consent: boolean },
+    signal?: AbortSignal,
+  ): AsyncGenerator<TransferEvent> {
+    await this.assertMayWrite(ask.path, ask.consent);
+    refuseRelative({ path: ask.hostPath });
+    yield* asEvents(putWork(this.engine, placeOf(ask), ask.hostPath, ask.file), signal);
+  }
+
+  /** Copies a file or folder out of the image. */
+  async *getToHost(
+    ask: Place & { readonly file: string; readonly hostPath: string; readonly replace: boolean },
+    signal?: AbortSignal,
+  ): AsyncGenerator<TransferEvent> {
+    refuseRelative(ask);
+    refuseRelative({ path: ask.hostPath });
+    const { file, hostPath, replace } = ask;
+    yield* asEvents(getWork(this.engine, placeOf(ask), file, hostPath, replace), signal);
+  }
+
+  /** Lays files out in the image. */
+  async *layOut(
+    ask: Place & { readonly recipe: LayoutRecipe; readonly consent: boolean },
+    signal?: AbortSignal,
+  ): AsyncGenerator<TransferEvent> {
+    await this.assertMayWrite(ask.path, ask.consent);
+    yield* asEvents(layOutWork(this.engine, placeOf(ask), ask.recipe), signal);
+  }
+
+  async partitions(path: string): Promise<PartitionTable> {
+    refuseRelative({ path });
+    return this.engine.call('partitions', { path });
+  }
+
   /** Who else uses the image. */
   async usedBy(path: string): Promise<readonly ImageUse[]> {
     refuseRelative({ path });
@@ -195,10 +233,28 @@ export class Workbench {
     fileSystemId: string;
     range: { startBytes: number; sizeBytes: number } | null;
   }> {
-    const { fileSystemId } = await this.engine.call('stat', { ...place, file: null });
-    return { fileSystemId, range: null };
+    const { path, partition } = place;
+    if (partition === null) {
+      const { fileSystemId } = await this.images.probe(path);
+      return { fileSystemId, range: null };
+    }
+    const { partitions } = await this.partitions(path);
+    const found = partitions.find(({ number }) => number === partition);
+    if (found === undefined || found.problem !== null) {
+      throw new HostError({
+        code: 'image.no-partition',
+        message: `There is no partition ${String(partition)} that could be opened`,
+        where: path,
+        hint: 'diolab partitions lists those there are.',
+        exitCode: 65,
+      });
+    }
+    const { startBytes, sizeBytes } = found;
+    return { fileSystemId: found.fileSystemId ?? 'unknown', range: { startBytes, sizeBytes } };
   }
 }
+
+const placeOf = ({ path, partition }: Place): Place => ({ path, partition });
 
 const isThere = (path: string): Promise<boolean> =>
   stat(path).then(

@@ -9,7 +9,7 @@
  *
  * Image tools work on the real file: 'format' writes a mark, 'read' gives the host file's bytes, 'write' replaces them.
  */
-import { closeSync, openSync, readSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { assert, HostError } from '../../../engine/base/index.ts';
 import type {
   ImageTools,
@@ -151,6 +151,21 @@ const workbench: WorkbenchTools = {
   makeFolder: () => scripted('make folder'),
   remove: () => scripted('remove'),
   rename: () => scripted('rename'),
+  getTree: (_ports, { path }, _file, onPart) => {
+    const bytes = readFileSync(path);
+    onPart({ kind: 'file', path: '', sizeBytes: bytes.length });
+    onPart({ kind: 'bytes', bytes: new Uint8Array(bytes) });
+    return { files: 1, bytes: bytes.length, notes: [] };
+  },
+  putTree: (_ports, _place, _file, nextPart) => {
+    const outcome = { files: 0, bytes: 0, notes: [] };
+    for (let part = nextPart(); part !== null; part = nextPart()) {
+      if (part.kind === 'file') outcome.files += 1;
+      if (part.kind === 'bytes') outcome.bytes += part.bytes.length;
+    }
+    return outcome;
+  },
+  layOut: () => scripted('lay out'),
 };
 
 const lab: Lab = {
