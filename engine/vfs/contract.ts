@@ -259,12 +259,15 @@ export interface DirectoryEntry {
   readonly kind: InodeKind;
 }
 
-/** One extent of a file: `deviceBlock` is null for holes. */
+/**
+ * One extent of a file. `deviceBlock` is null where the blocks have no place of their own on the device: for holes, for content that lies
+ * in the metadata ('inline'), and for what is stored in another form ('compressed').
+ */
 export interface FileExtent {
   readonly fileBlock: number;
   readonly count: number;
   readonly deviceBlock: number | null;
-  readonly state: 'hole' | 'mapped' | 'unwritten';
+  readonly state: 'hole' | 'mapped' | 'unwritten' | 'inline' | 'compressed';
 }
 
 /** What a block of the device is used for: the colours of the block map. `outside`: beyond the file system, or between its parts. */
