@@ -7,10 +7,11 @@ import { btrfs } from './btrfs/index.ts';
 import { ext2 } from './ext2/index.ts';
 import { ext3 } from './ext3/index.ts';
 import { ext4 } from './ext4/index.ts';
+import { fat } from './fat/index.ts';
 import { raw } from './raw/index.ts';
 import { xfs } from './xfs/index.ts';
 
-export const FILE_SYSTEMS: readonly FileSystemModule[] = [raw, ext2, ext3, ext4, xfs, btrfs];
+export const FILE_SYSTEMS: readonly FileSystemModule[] = [raw, ext2, ext3, ext4, xfs, btrfs, fat];
 
 /** The module of that id, or a `HostError` that says which there are. */
 export function fileSystemById(id: string): FileSystemModule {

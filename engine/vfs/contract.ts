@@ -235,6 +235,8 @@ export interface FileSystemModule<S extends OptionSchema = OptionSchema> {
     readonly directories: FeatureState;
     readonly unwrittenExtents: FeatureState;
     readonly journal: FeatureState;
+    /** Absent: as `allocate`. False: gaps are zeros that take space, and direct I/O leaves extending to the page cache. */
+    readonly holes?: FeatureState;
   };
   /** Null: not this one. Never throws on hostile content. */
   probe(kernel: Kernel, device: BlockDevice): Task<FileSystemProbe | null>;

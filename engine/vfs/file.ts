@@ -69,6 +69,15 @@ export interface FileOperations extends DirectWay {
   makeRoom(): Task<KernelReturn>;
   /** i_size or the block map changed in memory. */
   inodeChanged(inode: CoreInode): void;
+  /**
+   * cont_write_begin, before the first byte of a buffered write: what lies before it becomes zeros. 0 or minus an errno, with the
+   * file as it was. Absent: gaps are holes.
+   */
+  beforeBufferedWrite?(
+    inode: CoreInode,
+    positionBytes: number,
+    endBytes: number,
+  ): MaybeTask<KernelReturn>;
   /** file_update_time: cheap, called once a write. */
   touch(inode: CoreInode): void;
   /** What the file system does after a failed write that ended at `toBytes` (ext2_write_failed); lock held. */
@@ -576,6 +585,12 @@ export class GenericFile implements OpenFile {
       if (length === 0) {
         status = -ERRNO.EFAULT;
         break;
+      }
+      if (done === 0 && operations.beforeBufferedWrite !== undefined) {
+        const endBytes = position + iter.remainingBytes;
+        const begun = operations.beforeBufferedWrite(inode, position, endBytes);
+        status = isTask(begun) ? yield* begun : begun;
+        if (status < 0) break;
       }
       const page = yield* mapping.lockPage(Math.floor(position / PAGE_BYTES));
       if (typeof page === 'number') {
