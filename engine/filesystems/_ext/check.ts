@@ -16,6 +16,7 @@ import type { BlockMap } from './block-map.ts';
 import { inodeLocation, inodeRecord } from './commit.ts';
 import { decodeName } from './text.ts';
 import { readEntries } from './directory.ts';
+import { countOffsetOf } from './directory-index.ts';
 import type { DiskRecord } from './disk-record.ts';
 import { descriptorBlock } from './groups.ts';
 import { ExtInode } from './inode.ts';
@@ -313,6 +314,12 @@ class Checker {
         continue;
       }
       try {
+        if (!this.isDirectorySealed(inode, buffer.bytes)) {
+          this.note(
+            'checksum of a directory block is wrong',
+            `${own}, block ${String(deviceBlock)}`,
+          );
+        }
         for (const entry of readEntries(this.roomOf(buffer), deviceBlock, state.geometry)) {
           if (entry.inodeNumber === 0) continue;
           const name = decodeName(entry.name);
@@ -328,6 +335,15 @@ class Checker {
       }
     }
     if (!seen.has('.') || !seen.has('..')) this.note('directory has no . or ..', own);
+  }
+
+  private isDirectorySealed(directory: ExtInode, bytes: Uint8Array): boolean {
+    const { checksums } = this.state;
+    if (!checksums.coversAll) return true;
+    const seed = directory.checksumSeed;
+    if (checksums.hasDirectoryTail(bytes)) return checksums.isDirectoryGood(bytes, seed);
+    const offset = countOffsetOf(bytes);
+    return offset > 0 && checksums.isIndexGood(bytes, offset, seed);
   }
 
   private roomOf({ bytes }: BlockBuffer): Uint8Array {

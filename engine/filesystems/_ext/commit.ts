@@ -182,10 +182,8 @@ export class Committer {
     this.takeBuffers(0, snapshot);
     const { images, groups } = state.groups.takeDirty();
     snapshot.groups.push(...groups);
-    for (const image of images) {
-      snapshot.linked.set(image.deviceBlock, image.bytes);
-      state.superblockDirty = true;
-    }
+    for (const image of images) snapshot.linked.set(image.deviceBlock, image.bytes);
+    // Its counters are those of the last unmount, as in the kernel: descriptors have the current ones.
     if (!state.superblockDirty) return;
     state.superblockDirty = false;
     updateSuperblock(state);
