@@ -8,6 +8,8 @@ export const makeRouter = (): Router =>
     history: createWebHashHistory(),
     routes: [
       { path: '/', name: 'lab', component: LabView, meta: { title: 'Lab' } },
+      { path: '/images', name: 'images', component: () => import('../views/ImagesView.vue'), meta: { title: 'Images' } },
+      { path: '/images/view', name: 'image', component: () => import('../views/ImageView.vue'), meta: { title: 'Image' } },
       { path: '/runs', name: 'runs', component: () => import('../views/RunsView.vue'), meta: { title: 'Runs' } },
       { path: '/runs/:id', name: 'run', component: () => import('../views/RunView.vue'), props: true, meta: { title: 'Run' } },
       { path: '/microscope', name: 'microscope', component: () => import('../views/MicroscopeView.vue'), meta: { title: 'Microscope' } },

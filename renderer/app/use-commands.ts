@@ -59,11 +59,12 @@ function goCommands(router: Router): Command[] {
   }); // prettier-ignore
   return [
     go('go-lab', 'Lab', '/', 'Alt+1', 'lab'),
-    go('go-runs', 'Runs', '/runs', 'Alt+2', 'list'),
-    go('go-microscope', 'Microscope: explain one request', '/microscope', 'Alt+3', 'microscope'),
-    go('go-dial', 'Revision dial: one request on every kernel', '/dial', 'Alt+4', 'dial'),
-    go('go-gallery', 'Bug gallery', '/gallery', 'Alt+5', 'bug'),
-    go('go-host', 'Host and settings', '/host', 'Alt+6', 'host'),
+    go('go-images', 'Images: files, block map, check, snapshots', '/images', 'Alt+2', 'disk'),
+    go('go-runs', 'Runs', '/runs', 'Alt+3', 'list'),
+    go('go-microscope', 'Microscope: explain one request', '/microscope', 'Alt+4', 'microscope'),
+    go('go-dial', 'Revision dial: one request on every kernel', '/dial', 'Alt+5', 'dial'),
+    go('go-gallery', 'Bug gallery', '/gallery', 'Alt+6', 'bug'),
+    go('go-host', 'Host and settings', '/host', 'Alt+7', 'host'),
   ];
 }
 function pageCommands(): Command[] {

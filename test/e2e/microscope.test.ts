@@ -259,7 +259,7 @@ describeWith(['chromium', 'chromedriver'], 'the same on the real host', () => {
     await host?.close();
   });
   it('runs an exhibit of the gallery', async () => {
-    await browser.press('Alt+5');
+    await browser.press('Alt+6');
     await browser.waitFor('.question', 30_000);
     await browser.click('.question .btn.primary');
     await browser.waitFor('.sides', 30_000);
@@ -276,7 +276,7 @@ describeWith(['chromium', 'chromedriver'], 'the same on the real host', () => {
     await browser.click('.state.error .btn.primary');
     await browser.waitFor('.builder svg.read', 60_000);
     expect(await browser.text('.steps')).toContain('fs/direct-io.c');
-    await browser.press('Alt+4');
+    await browser.press('Alt+5');
     await browser.waitFor('[data-side=right]', 60_000);
     expect(
       await browser.run<number>('return document.querySelectorAll("[data-revision]").length'),

@@ -171,7 +171,7 @@ describeWith(['chromium', 'chromedriver'], 'the page on the real host', () => {
     await browser.press('Control+Enter');
     await browser.waitFor('.btn.stop');
     await browser.waitForText('Finished after 1.', RUN_MS);
-    await browser.press('Alt+2');
+    await browser.press('Alt+3');
     await browser.until('document.querySelectorAll(".row").length === 3', 'three runs');
   });
 

@@ -3,14 +3,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { ImageLayout } from '../../../main/contract/workbench.ts';
+import type { ImageLayout } from '../../../main/contract/index.ts';
 import {
   blockAt, blocksInView, boxesOf, boxOf, clampView, FEWEST_BLOCKS_PER_ROW, isWhole, overviewFrame, panRows, rowStarts,
   viewOf, viewShowing, wholeView, zoomAround, type MapPlace, type MapView,
 } from './block-map.ts'; // prettier-ignore
 import { rasterMap, stackHeights, type MapInk } from './block-raster.ts';
 import {
-  BLOCK_USES, hasInk, HATCHES, LIGHTNESS_STEP, lightnessOf, mixPixels, pixelOf, STACK_INDEXES, USE_WORDS, useToken,
+  BLOCK_USES, hasInk, HATCHES, LIGHTNESS_STEP, lightnessOf, mixPixels, pixelOf, SHOWN_USES, STACK_INDEXES, USE_WORDS, useToken, type ShownUse,
 } from './block-uses.ts'; // prettier-ignore
 import { LayoutIndex } from './layout-index.ts';
 
@@ -117,7 +117,7 @@ describe('the geometry of the block map', () => {
   });
 });
 
-const use = (name: (typeof BLOCK_USES)[number]): number => BLOCK_USES.indexOf(name);
+const use = (name: ShownUse): number => SHOWN_USES.indexOf(name);
 /** `parts`: use, count, inode, file block. */
 function layoutOf(parts: readonly (readonly [number, number, number?, number?])[]): ImageLayout {
   const columns = { start: [] as number[], count: [] as number[], use: [] as number[], inodeNumber: [] as number[], fileBlock: [] as number[] }; // prettier-ignore
@@ -273,7 +273,7 @@ describe('the colours of the uses', () => {
     }
   }); // prettier-ignore
   it('stack every use once', () => {
-    expect([...STACK_INDEXES].sort((a, b) => a - b)).toEqual(BLOCK_USES.map((_, index) => index));
+    expect([...STACK_INDEXES].sort((a, b) => a - b)).toEqual(SHOWN_USES.map((_, index) => index));
   });
   it('repeat their hatches after 24 pixels, and each hatch is its own', () => {
     const pictures = HATCHES.map((hatch) => {

@@ -28,7 +28,7 @@ export interface MapBox {
   readonly width: number;
   readonly height: number;
 }
-/** A row never holds fewer: a block is then wide enough for its words. */
+/** A row never holds fewer: a block is then wider than any pointer is unsteady. */
 export const FEWEST_BLOCKS_PER_ROW = 6;
 
 /** Blocks in a row where the whole device is in view. */

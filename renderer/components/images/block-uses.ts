@@ -9,6 +9,8 @@ import { BLOCK_USES, type BlockUse } from '../../../main/contract/types.ts';
 export { BLOCK_USES, type BlockUse };
 /** What a file can have that no block of the device is used for. */
 export type ShownUse = BlockUse | 'hole';
+/** Index of a use in everything that is drawn: as in `BLOCK_USES`, then 'hole'. */
+export const SHOWN_USES: readonly ShownUse[] = [...BLOCK_USES, 'hole'];
 
 /** How a use is drawn: 'solid' in its colour, the others as ink of its colour on the panel. */
 export const HATCHES = [
@@ -43,11 +45,11 @@ export const USE_WORDS: Readonly<Record<ShownUse, UseWords>> = {
 }; // prettier-ignore
 
 /** From the top of a column of the map to its bottom, where it holds several uses: what is rare and tells most stands on top. */
-export const STACK_ORDER: readonly BlockUse[] = [
+export const STACK_ORDER: readonly ShownUse[] = [
   'superblock', 'descriptors', 'bitmap', 'inodes', 'fat', 'tree', 'map', 'directory', 'journal', 'data',
-  'unwritten', 'reserved', 'outside', 'free',
+  'unwritten', 'reserved', 'outside', 'hole', 'free',
 ]; // prettier-ignore
-export const STACK_INDEXES: readonly number[] = STACK_ORDER.map((use) => BLOCK_USES.indexOf(use));
+export const STACK_INDEXES: readonly number[] = STACK_ORDER.map((use) => SHOWN_USES.indexOf(use));
 
 /** Whether a pixel of a hatch has ink. Patterns repeat every 24 pixels in both directions at most. */
 export function hasInk(hatch: Hatch, x: number, y: number): boolean {

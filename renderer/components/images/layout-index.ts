@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** The block map of an image, made ready for questions: which range a block is in, what a file has, how much each use takes. Pure. */
-import type { ImageLayout } from '../../../main/contract/workbench.ts';
-import { BLOCK_USES, type BlockUse } from './block-uses.ts';
+import type { ImageLayout } from '../../../main/contract/index.ts';
+import { BLOCK_USES, SHOWN_USES, type BlockUse, type ShownUse } from './block-uses.ts';
 
 /** Neighbouring blocks of one use and one owner. */
 export interface LayoutRange {
   readonly index: number;
   readonly start: number;
   readonly count: number;
-  readonly use: BlockUse;
+  readonly use: ShownUse;
   /** 0: of no file. */
   readonly inodeNumber: number;
   /** Which block of the owner the first one is; -1: not its content. */
@@ -71,7 +71,7 @@ export class LayoutIndex {
       index,
       start,
       count: this.count[index] as number,
-      use: BLOCK_USES[this.use[index] as number] ?? 'outside',
+      use: SHOWN_USES[this.use[index] as number] ?? 'outside',
       inodeNumber: this.inodeNumber[index] as number,
       fileBlock: this.fileBlock[index] as number,
     };

@@ -54,6 +54,16 @@ export const catalogue: Catalogue = {
   fileSystems: [
     { ...module('raw', 'raw', 'The whole image as one file.'), canWrite: true, canFormat: false },
     { ...module('ext2', 'ext2', 'Blocks of 1, 2 or 4 KiB, no journal.'), options: { blockSizeBytes: blockSize }, canWrite: true, canFormat: true },
+    { ...module('ext4', 'ext4', 'Extents, a journal, checksums of metadata.'), canWrite: true, canFormat: true,
+      options: {
+        blockSizeBytes: blockSize,
+        inodeSizeBytes: { type: 'choice', title: 'Inode size', help: 'Bytes of an inode.', choices: ['128', '256'], default: '256' },
+        label: { type: 'path', title: 'Label', help: 'Up to 16 bytes.', default: '' },
+        hasJournal: { type: 'flag', title: 'With a journal', help: '', default: true },
+        hasMetadataChecksums: { type: 'flag', title: 'With checksums of metadata', help: '', default: true },
+      } },
+    { ...module('fat', 'FAT', 'FAT12, FAT16 and FAT32, with long names.'), canWrite: true, canFormat: true },
+    { ...module('xfs', 'XFS', 'Read and mapped, not written.'), canWrite: false, canFormat: false },
   ],
   executors: [
     module('sync', 'sync', 'preadv and pwritev, one at a time.'), module('threads', 'threads', 'A pool of threads.'),

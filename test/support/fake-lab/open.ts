@@ -18,7 +18,8 @@ import type {
   ConnectionState,
   LabClient,
 } from '../../../renderer/connection/connection.ts';
-import { catalogue, checkOf, experiment, hostFacts, image, images } from './data.ts';
+import { catalogue, checkOf, experiment, hostFacts } from './data.ts';
+import { fakeImages } from './images.ts';
 import { compareInPage, exhibitList, exhibitRun, explainInPage, revisionList } from './engine.ts';
 import { makeRandom, makeResult, pointAt, requestColumns } from './numbers.ts';
 
@@ -149,28 +150,7 @@ const client = {
     facts: async () => { await gate(); return hostFacts; },
     catalogue: async () => { if (mode === 'slow') await gate(); return { ...catalogue, revisions: revisionList() }; },
   },
-  images: {
-    list: async () => { await gate(); return images; },
-    probe: async ({ path }: { path: string }) => {
-      await gate();
-      const found = images.find((each) => each.path === path);
-      if (found && mode !== 'first') return found;
-      throw new HostError({ code: 'image.missing', message: 'There is no such file', where: path });
-    },
-    make: async ({ name }: { name: string | null }) => image(name ?? 'disk.img'),
-    entries: async () => [
-      { name: 'data.bin', inodeNumber: 12, kind: 'file', sizeBytes: 2 ** 29 },
-      { name: 'lost+found', inodeNumber: 11, kind: 'directory', sizeBytes: 4096 },
-    ],
-    map: async () => ({ blockSizeBytes: 4096, sizeBytes: 2 ** 29, extents: [] }),
-    browse: async () => ({
-      folder: '/srv/images', parent: '/srv',
-      entries: [
-        { name: 'archive', path: '/srv/images/archive', kind: 'folder', sizeBytes: 0 },
-        { name: 'vm-root.img', path: '/srv/images/vm-root.img', kind: 'file', sizeBytes: 20 * 2 ** 30 },
-      ],
-    }),
-  },
+  images: fakeImages(mode, gate),
   experiments: {
     check: async (asked: Experiment) => { await gate(); return checkOf(asked); },
     parse: async ({ text }: { text: string }) =>
