@@ -159,6 +159,7 @@ export class FatFileSystem implements MountedFileSystem {
         chains.beforeBufferedWrite(inode as FatInode, positionBytes, endBytes),
       writeFailed: (inode, toBytes) => this.writeFailed(inode as FatInode, toBytes),
       reclaimSpace: () => this.reclaimSpace(),
+      hasSpaceToReclaim: () => state.pendingFreeClusters > 0 || state.reservedSlots.size > 0,
       syncRange: (inode, first, last, dataOnly) =>
         this.syncRange(inode as FatInode, first, last, dataOnly),
       truncate: (inode, sizeBytes) => this.truncate(inode, sizeBytes),
