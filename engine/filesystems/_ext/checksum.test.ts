@@ -77,6 +77,14 @@ describe('sealing', () => {
     directory[3] = 0;
     expect(all.isDirectoryGood(directory, 5)).toBe(false);
 
+    // An index root keeps the tail of the leaf that it was.
+    const root = new Uint8Array(1024);
+    all.writeDirectoryTail(root);
+    root[4] = 12;
+    expect(all.hasDirectoryTail(root)).toBe(true);
+    root.set([0xf4, 0x03], 16);
+    expect(all.hasDirectoryTail(root)).toBe(false);
+
     const index = new Uint8Array(1024);
     index[8] = 126;
     index[10] = 3;

@@ -95,6 +95,8 @@ const ZEROS = new Uint8Array(4);
 /** Bytes at the end of a directory block that hold its checksum: an entry without inode, 12 bytes long, of kind 0xde. */
 export const DIRECTORY_TAIL_BYTES = 12;
 export const DIRECTORY_TAIL_KIND = 0xde;
+/** The entry '.', first of a directory. */
+const DOT_BYTES = 12;
 /** Behind the room for entries of an extent block: the checksum. */
 const EXTENT_HEADER_BYTES = 12;
 const EXTENT_BYTES = 12;
@@ -228,7 +230,15 @@ export class Checksums {
     bytes[tail + 4] = DIRECTORY_TAIL_BYTES;
     bytes[tail + 7] = DIRECTORY_TAIL_KIND;
   }
+  /**
+   * True for a block of entries with its tail. Not for an index block, whose entries cover it whole: what looks like a tail there is
+   * what the block held as a leaf.
+   */
   hasDirectoryTail(bytes: Uint8Array): boolean {
+    const first = halfAt(bytes, 4);
+    const isNode = first === bytes.length;
+    const isRoot = first === DOT_BYTES && halfAt(bytes, DOT_BYTES + 4) === bytes.length - DOT_BYTES;
+    if (isNode || isRoot) return false;
     const tail = bytes.length - DIRECTORY_TAIL_BYTES;
     return (
       wordAt(bytes, tail) === 0 &&
