@@ -10,6 +10,8 @@ import type { KernelReturn, Result, Task } from '../../base/index.ts';
 import type { BlockDevice } from '../../block/index.ts';
 import { flushDevice, GenericFile, newMapping } from '../../vfs/index.ts';
 import type {
+  BlockDescription,
+  BlockRange,
   CoreInode,
   DirectIo,
   DirectoryEntry,
@@ -24,6 +26,7 @@ import type {
   InodeKind,
   IoCounters,
   MountedFileSystem,
+  NamedFact,
   OpenFile,
 } from '../../vfs/index.ts';
 import type { Allocator } from './allocator.ts';
@@ -34,6 +37,7 @@ import { Committer, inodeLocation, inodeRecord, noteLargeFile } from './commit.t
 import { fallocateLocked } from './fallocate.ts';
 import { ExtInode, kindOfMode, recordSize } from './inode.ts';
 import { INO, ROOT_INODE, SB, STATE_ERRORS, STATE_VALID } from './layout.ts';
+import { Describer } from './describe.ts';
 import { errnoResult, guarded, Namespace } from './namespace.ts';
 import { unixSeconds, type ExtState } from './state.ts';
 
@@ -51,6 +55,7 @@ export class ExtFileSystem implements MountedFileSystem {
   private readonly blockMap: BlockMap;
   private readonly committer: Committer;
   private readonly namespace: Namespace;
+  private readonly describer: Describer;
   private readonly operations: FileOperations;
   private isMounted = true;
 
@@ -68,6 +73,7 @@ export class ExtFileSystem implements MountedFileSystem {
     this.getBlock = parts.blockMap.getBlock;
     this.committer = new Committer(state, parts.allocator);
     this.namespace = new Namespace(state, parts.blockMap, parts.allocator);
+    this.describer = new Describer(state, parts.blockMap);
     this.operations = this.makeOperations(directIo);
     if (state.member.hasFallocate) {
       this.fallocate = (inode, mode, offsetBytes, lengthBytes) =>
@@ -433,6 +439,17 @@ export class ExtFileSystem implements MountedFileSystem {
         this.state.damage.length > 0 ? 'errors' : this.state.wasClean ? 'clean' : superblock.state,
       confidence: 'magic',
     };
+  }
+
+  layout(): Task<Result<readonly BlockRange[]>> {
+    return guarded(this.describer.layout());
+  }
+  describeBlock(deviceBlock: number): Task<Result<BlockDescription>> {
+    return guarded(this.describer.describeBlock(deviceBlock));
+  }
+  *facts(inodeNumber: number | null): Task<Result<readonly NamedFact[]>> {
+    if (inodeNumber === null) return succeed(this.describer.facts());
+    return yield* guarded(this.describer.inodeFacts(inodeNumber));
   }
 
   *sync(): Task<KernelReturn> {
