@@ -4,6 +4,7 @@
  * removal, after which e2fsck finds nothing, the content equals a model, and the kernel mounts the image and reads the same bytes.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -198,4 +199,64 @@ describeUnless(missingReason(['e2fsprogs']), `writing ext3 and ext4, seed ${Stri
       expectSound(path);
     });
   }
+
+  it('a tree of many extents that we made, and one that the kernel made, both ways', () => {
+    const path = join(folder, 'deep.img');
+    writeFileSync(path, new Uint8Array(48 * MIB));
+    tool('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', path);
+    const pieces = 1200;
+    const piece = (seed: number, index: number): Uint8Array =>
+      stamped(seed + index, index * 2048, 1024);
+    if (mountReason === null) {
+      withMount(path, 'ext4', (mounted) => {
+        const file = openSync(join(mounted, 'kernel'), 'w');
+        // From the end to the start, every other block: no two of them are one extent.
+        for (let index = pieces - 1; index >= 0; index--) {
+          writeSync(file, piece(9, index), 0, 1024, index * 2048);
+          if (index % 16 === 0) fdatasyncSync(file);
+        }
+        closeSync(file);
+      });
+    }
+    const lab = FileSystemLab.fromFile(path, { inline: false });
+    let fileSystem = lab.mount('ext4');
+    const own = lab.openPath(fileSystem, 'own');
+    for (let index = 0; index < pieces; index++) {
+      const at = (index * 7) % pieces;
+      expect(lab.write(own, at * 2048, piece(5, at), { isDirect: true })).toBe(1024);
+    }
+    expect(lab.run(fileSystem.checkInvariants())).toEqual([]);
+    lab.unmount(fileSystem);
+    lab.save(path);
+    expectSound(path);
+    fileSystem = lab.mount('ext4');
+    for (const [name, seed] of [
+      ['own', 5],
+      ['kernel', 9],
+    ] as const) {
+      if (name === 'kernel' && mountReason !== null) continue;
+      const file = lab.openPath(fileSystem, name);
+      for (let index = 0; index < pieces; index += 3) {
+        same(lab.read(file, index * 2048, 1024), piece(seed, index), name);
+      }
+      expect(lab.run(fileSystem.truncate(file.inode, 1_000_000))).toBe(0);
+      const half = 500_000;
+      expect(lab.run(fileSystem.fallocate?.(file.inode, 'punch', 10_000, half) ?? none())).toBe(0);
+    }
+    lab.unmount(fileSystem);
+    lab.save(path);
+    expectSound(path);
+    if (mountReason !== null) return;
+    withMount(path, 'ext4', (mounted) => {
+      const expected = new Uint8Array(1024).fill(0);
+      const found = readFileSync(join(mounted, 'own'));
+      expect(found.length).toBe(1_000_000);
+      same(found.subarray(300 * 2048, 300 * 2048 + 1024), piece(5, 300), 'own, kept');
+      same(found.subarray(100 * 2048, 100 * 2048 + 1024), expected, 'own, punched');
+    });
+  });
 });
+
+function* none(): Generator<never, number> {
+  return yield* [];
+}
