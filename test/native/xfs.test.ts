@@ -23,14 +23,18 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { HostError } from '../../engine/base/index.ts';
+import { HostError, Sfc32 } from '../../engine/base/index.ts';
 import { xfs } from '../../engine/filesystems/xfs/index.ts';
 import type { FileExtent, Inode, MountedFileSystem } from '../../engine/vfs/index.ts';
 import { expectOk, FileSystemLab, stamped } from '../support/file-system-lab.ts';
 import { describeUnless, findProgram, missingReason } from '../support/tools.ts';
+import { XfsStructures } from '../trust/adapters/xfs-structures.ts';
+import { Mutator } from '../trust/mutator.ts';
 
 const MIB = 1024 * 1024;
 const BLOCK = 4096;
+const SEED = Number(process.env['DIOLAB_SEED'] ?? Date.now() % 1_000_000);
+const HOSTILE_IMAGES = Number(process.env['DIOLAB_HOSTILE_IMAGES'] ?? 60);
 
 let folder: string;
 beforeAll(() => {
@@ -388,7 +392,74 @@ describeUnless(whyNoMount(), 'XFS of the kernel', () => {
     const again = FileSystemLab.fromFile(path);
     again.unmount(again.mount('xfs'));
   });
+
+  it(`${String(HOSTILE_IMAGES)} mutations of what the kernel made, seed ${String(SEED)}: an answer or a refusal by name`, () => {
+    const path = makeImage('hostile.img', ['-d', 'agcount=2'], 40 * MIB);
+    mounted(path, (point) => {
+      writeFragments(point, 300);
+      symlinkSync('x'.repeat(1000), join(point, 'long link'));
+      mkdirSync(join(point, 'folder'));
+      for (let index = 0; index < 300; index++) {
+        writeFileSync(join(point, 'folder', `entry ${String(index)}`), '');
+      }
+    });
+    const image = new Uint8Array(readFileSync(path));
+    const structures = new XfsStructures(image).all();
+    const names = structures.map(({ name }) => name).join();
+    for (const what of ['bmbt block', 'directory block', 'tree block'])
+      expect(names).toContain(what);
+    const mutator = new Mutator(image, structures, BLOCK);
+    let answered = 0;
+    for (let index = 0; index < HOSTILE_IMAGES; index++) {
+      const { bytes, what } = mutator.damage(new Sfc32(SEED, index));
+      const where = `image ${String(index)} of seed ${String(SEED)}: ${what}`;
+      try {
+        answered += visitHostile(new FileSystemLab(bytes, { arenaPages: 2048 }), structures.length);
+      } catch (error) {
+        if (!(error instanceof HostError)) throw new Error(where, { cause: error });
+        expect(error.where, where).toMatch(/^.+, block \d+(, field .+)?$/);
+        expect(error.hint, where).toBeTruthy();
+      }
+    }
+    expect(answered).toBeGreaterThan(HOSTILE_IMAGES / 10);
+  });
 });
+
+/** Requests that one damaged image may cost for each structure of the sound one. */
+const REQUESTS_EACH_MAX = 100;
+
+/** Reads everything that can be reached: 1 where it could be mounted. A refusal goes to the caller. */
+function visitHostile(lab: FileSystemLab, structuresCount: number): number {
+  let requests = 0;
+  lab.disk.intercept = () => {
+    if (++requests > structuresCount * REQUESTS_EACH_MAX) throw new Error('a walk without end');
+    return 0;
+  };
+  const fileSystem = lab.mount('xfs');
+  for (const name of ['fragments', 'other fragments', 'folder', 'long link']) {
+    const root = lab.run(fileSystem.readInode(fileSystem.rootInodeNumber));
+    const found = root.ok ? lab.run(fileSystem.lookup(root.value, name)) : root;
+    const inode = found.ok ? lab.run(fileSystem.readInode(found.value)) : found;
+    if (!inode.ok) continue;
+    lab.run(present(fileSystem.facts?.(inode.value.inodeNumber)));
+    lab.run(fileSystem.readDirectory(inode.value));
+    lab.run(fileSystem.lookup(inode.value, 'entry 299'));
+    const file = lab.run(fileSystem.open(inode.value));
+    if (!file.ok) continue;
+    lab.run(file.value.extents());
+    for (const isDirect of [true, false]) lab.read(file.value, 0, 262_144, { isDirect });
+  }
+  const layout = lab.run(present(fileSystem.layout?.()));
+  if (layout.ok) {
+    for (const { deviceBlock } of layout.value.slice(0, 60)) {
+      lab.run(present(fileSystem.describeBlock?.(deviceBlock)));
+    }
+  }
+  lab.run(fileSystem.checkInvariants());
+  lab.unmount(fileSystem);
+  expect(lab.pagesInUse).toBe(0);
+  return 1;
+}
 
 function refusalOf(action: () => unknown): HostError {
   try {
