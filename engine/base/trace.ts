@@ -18,8 +18,11 @@ export interface TraceKind {
   readonly title: string;
   /** Names of the columns a.. f in use, with units where they have one. */
   readonly columns: readonly string[];
-  /** 'core' and 'detail' as in the golden format; 'decision' rows explain; 'block' and 'request' rows measure. */
-  readonly level: 'core' | 'detail' | 'decision' | 'block' | 'request';
+  /**
+   * 'core' and 'detail' as in the golden format; 'decision' rows explain; 'block' and 'request' rows measure; 'kernel' rows are what the
+   * host's own kernel did (block events of a real device), not the engine.
+   */
+  readonly level: 'core' | 'detail' | 'decision' | 'block' | 'request' | 'kernel';
 }
 
 const kinds = [
@@ -95,6 +98,14 @@ const kinds = [
   // Requests of a workload: one row at completion.
   { id: 'request-done', level: 'request', site: '', title: 'request of the workload completed',
     columns: ['op', 'fileOffsetBytes', 'lengthBytes', 'latencyNs', 'submitNs', 'result'] },
+  // The host's kernel, on a real loop device: block events of its own tracing. sizeBytes 0: a flush.
+  { id: 'kernel-queue', level: 'kernel', site: 'block_bio_queue', title: 'host kernel: bio queued', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
+  { id: 'kernel-split', level: 'kernel', site: 'block_split', title: 'host kernel: bio split', columns: ['sectorStart', 'sectorOfRest', 'op', 'flags', 'pid'] },
+  { id: 'kernel-merge', level: 'kernel', site: 'block_bio_backmerge', title: 'host kernel: bio merged', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid', 'isBack'] },
+  { id: 'kernel-request', level: 'kernel', site: 'block_getrq', title: 'host kernel: request made', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
+  { id: 'kernel-insert', level: 'kernel', site: 'block_rq_insert', title: 'host kernel: request inserted', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
+  { id: 'kernel-issue', level: 'kernel', site: 'block_rq_issue', title: 'host kernel: request issued', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
+  { id: 'kernel-end', level: 'kernel', site: 'block_rq_complete', title: 'host kernel: request completed', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid', 'error'] },
 ] as const satisfies readonly TraceKind[]; // prettier-ignore
 
 export const TRACE_KINDS: readonly TraceKind[] = kinds;
@@ -196,6 +207,14 @@ export class Trace {
     values[at + 4] = e;
     values[at + 5] = f;
     this.rowCount = row + 1;
+  }
+
+  /** The same for what happened at another time than now. */
+  addAt(atNs: number, kind: number, values: readonly number[]): void {
+    const row = this.rowCount;
+    const [a, b, c, d, e, f] = values;
+    this.add(kind, 0, -1, a, b, c, d, e, f);
+    if (this.rowCount > row) this.atNs[row] = atNs;
   }
 
   /** Forgets all rows, keeps the memory. */

@@ -27,6 +27,8 @@ export interface DevicePorts {
     readonly submitBatch: number;
     readonly direct: boolean;
     readonly readOnly: boolean;
+    /** The run keeps a whole trace: a real device is asked for the events of the host's kernel too. */
+    readonly traced?: boolean;
     /** What is over when `submit` returns ends inside it: nobody has to sleep, as with a RAM disk. Absent: it ends in `wait`. */
     readonly endsInSubmit?: boolean;
   };
@@ -78,6 +80,8 @@ export interface LoopAsk {
   readonly directIo: boolean;
   /** The device itself is used with O_DIRECT. */
   readonly direct: boolean;
+  /** Block events of the device are captured where the kernel lets us. */
+  readonly traced?: boolean;
 }
 /** A loop device as the kernel says that it is, which may only be as asked for. */
 export interface OpenLoop {
@@ -87,6 +91,14 @@ export interface OpenLoop {
   readonly number: number;
   readonly sectorBytes: number;
   readonly hasDirectIo: boolean;
+  /** Absent: nothing was captured. */
+  readonly takeKernelEvents?: () => CapturedEvents;
+}
+/** What the host's kernel told of a device, as text of its tracefs. */
+export interface CapturedEvents {
+  readonly text: string;
+  /** What to add to the kernel's monotonic clock to have the run's. */
+  readonly clockMinusMonotonicNs: number;
 }
 /** Makes executors over the host's system calls, falling back io_uring, libaio, threads where the host refuses. */
 export interface ExecutorPort {
@@ -122,6 +134,8 @@ export interface OpenDevice {
   readonly image: OpenImage | null;
   /** The first error that the host gave, with its place: the request only has the errno. Absent: the device has no host. */
   readonly firstFault?: () => DeviceFault | null;
+  /** What the host's kernel did with the device, so far; absent: it was not watched. */
+  readonly takeKernelEvents?: () => CapturedEvents;
   /** Sentences for the result of a run, asked for at its end. Absent: none. */
   readonly notes?: () => readonly string[];
 }

@@ -158,6 +158,7 @@ export function openTarget(
       submitBatch: options.submitBatch,
       direct: options.direct,
       readOnly,
+      traced: options.traceRowsMax > 0,
       // A trace shows the submitter's sleep, which the kernel has; without one it is only time lost.
       endsInSubmit: options.traceRowsMax === 0,
     },

@@ -34,6 +34,12 @@ import {
 import type { LabPorts, RunControl, RunOutcome } from './door.ts';
 import type { Experiment, Job } from './experiment.ts';
 import { endTheRest, kernelBugFailure } from './kernel-bug.ts';
+import {
+  addKernelEvents,
+  compareWithKernel,
+  kernelTraceNotes,
+  parseKernelEvents,
+} from './kernel-trace.ts';
 import { JobClone, JobRecord, type LoadContext } from './load.ts';
 import { openHostTarget } from './host-target.ts';
 import { openTarget, RunCancelled, type PrepareControl, type RunTarget } from './open-target.ts';
@@ -186,6 +192,7 @@ class Run {
     };
     const changed = image?.changedWhy?.() ?? null;
     if (changed !== null) this.notes.push(`${changed}.`);
+    this.addKernelEvents();
     const counters = countersSince(target.counters, countersBefore);
     const device = deviceCountersSince(target.deviceCounters, deviceBefore);
     const toSector = this.finish();
@@ -194,6 +201,16 @@ class Run {
       systemNs: cpuAfter.systemNs - cpuBefore.systemNs,
     };
     return this.outcome(evidence, counters, device, cpu, toSector);
+  }
+
+  /** What the host's kernel did with a real device joins the trace, and is held against what the engine asked of it. */
+  private addKernelEvents(): void {
+    const { target, notes } = this;
+    const captured = target.openDevice.takeKernelEvents?.();
+    if (captured === undefined || target.trace === null) return;
+    const found = parseKernelEvents(captured.text);
+    addKernelEvents(target.trace, found, captured.clockMinusMonotonicNs);
+    notes.push(...kernelTraceNotes(found, compareWithKernel(target.trace.columns())));
   }
 
   private makeClones(): void {

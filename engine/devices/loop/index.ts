@@ -47,8 +47,11 @@ function openLoop(ports: DevicePorts, chosen: OptionsOf<typeof options>): OpenDe
     readOnly: io.readOnly,
     directIo: chosen.directIo,
     direct: io.direct,
+    traced: io.traced ?? false,
   });
-  return openHostFile(ports, loop.image, loop.sectorBytes);
+  const opened = openHostFile(ports, loop.image, loop.sectorBytes);
+  const { takeKernelEvents } = loop;
+  return takeKernelEvents === undefined ? opened : { ...opened, takeKernelEvents };
 }
 
 export const loopDevice: DeviceModule<typeof options> = {

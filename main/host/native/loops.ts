@@ -6,15 +6,27 @@
  * 2. The device is used through the descriptor that the helper sends; no device is opened by its name. 3. The image stays open and
  * locked for as long as it is attached.
  */
+// The global of the same name is looked up through a getter at each use.
+import { performance } from 'node:perf_hooks';
 import { closeSync, constants, readFileSync, readSync } from 'node:fs';
 import { HostError, SECTOR_BYTES } from '../../../engine/base/index.ts';
-import type { LoopAsk, LoopPort, OpenImage, OpenLoop } from '../../../engine/devices/contract.ts';
+import type {
+  CapturedEvents,
+  LoopAsk,
+  LoopPort,
+  OpenImage,
+  OpenLoop,
+} from '../../../engine/devices/contract.ts';
 import { HelperSession, type AttachedLoop, type VerifyFileSystem } from './helper-session.ts';
 import { imageFiles } from './image-files.ts';
 import { requireSyscalls } from './syscalls.ts';
 
 const F_GETFL = 3;
 const F_SETFL = 4;
+/** A run with a whole trace is short; the buffer is the kernel's, for each processor. */
+const TRACE_SECONDS = 600;
+const TRACE_KIB = 4096;
+const PIPE_PIECE_BYTES = 65536;
 const EXT_MAGIC = 0xef53;
 const EXT_MAGIC_BYTE = 1024 + 0x38;
 const XFS_MAGIC = 'XFSB';
@@ -51,6 +63,7 @@ class LoopImage implements OpenImage {
     private readonly loop: AttachedLoop,
     private readonly under: OpenImage,
     readonly isDirect: boolean,
+    private readonly capture: Capture | null,
   ) {
     this.path = under.path;
     this.fd = loop.fd;
@@ -67,6 +80,7 @@ class LoopImage implements OpenImage {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
+    this.capture?.stop();
     closeSync(this.loop.fd);
     try {
       this.helper.detach(this.loop.handle);
@@ -102,6 +116,50 @@ function setDirect(fd: number): void {
   });
 }
 
+/** Block events of a device, read to their end when the run is over. */
+class Capture {
+  private readonly pieces: Buffer[] = [];
+  constructor(
+    private readonly helper: HelperSession,
+    private readonly pipe: number,
+  ) {}
+
+  /** Null where this kernel cannot, or another trace is on: a run is not refused for it. */
+  static start(helper: HelperSession, handle: bigint): Capture | null {
+    if (!helper.limits.canTrace) return null;
+    try {
+      const pipe = helper.traceStart([handle], 'all', TRACE_SECONDS, TRACE_KIB);
+      return new Capture(helper, pipe);
+    } catch (error) {
+      if (error instanceof HostError) return null;
+      throw error;
+    }
+  }
+
+  take(): CapturedEvents {
+    const piece = Buffer.alloc(PIPE_PIECE_BYTES);
+    for (;;) {
+      let count: number;
+      try {
+        count = readSync(this.pipe, piece);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === 'EAGAIN') break;
+        throw error;
+      }
+      if (count === 0) break;
+      this.pieces.push(Buffer.from(piece.subarray(0, count)));
+    }
+    // Both clocks at the same moment; process.hrtime is the monotonic one.
+    const clockMinusMonotonicNs = performance.now() * 1e6 - Number(process.hrtime.bigint());
+    return { text: Buffer.concat(this.pieces).toString('latin1'), clockMinusMonotonicNs };
+  }
+
+  stop(): void {
+    closeSync(this.pipe);
+    this.helper.traceStop();
+  }
+}
+
 function attach(imagePath: string, ask: LoopAsk): OpenLoop {
   const helper = helperSession();
   // Without O_DIRECT: the loop driver would take it from the descriptor and turn its direct I/O on unasked.
@@ -110,9 +168,11 @@ function attach(imagePath: string, ask: LoopAsk): OpenLoop {
   try {
     loop = helper.attach(under.fd, ask);
     if (ask.direct) setDirect(loop.fd);
-    const image = new LoopImage(helper, loop, under, ask.direct);
+    const capture = ask.traced === true ? Capture.start(helper, loop.handle) : null;
+    const image = new LoopImage(helper, loop, under, ask.direct, capture);
     const { number, sectorBytes, isDirect } = loop;
-    return { image, number, sectorBytes, hasDirectIo: isDirect };
+    const opened = { image, number, sectorBytes, hasDirectIo: isDirect };
+    return capture === null ? opened : { ...opened, takeKernelEvents: () => capture.take() };
   } catch (error) {
     if (loop !== null) closeSync(loop.fd);
     under.close();
