@@ -33,6 +33,7 @@ import {
 } from '../devices/index.ts';
 import { findRevision, openDirectIo } from '../dio/index.ts';
 import type { ExecutorId } from '../executor/contract.ts';
+import { describeForeign } from '../filesystems/foreign.ts';
 import { FILE_SYSTEMS } from '../filesystems/index.ts';
 import { Memory } from '../memory/index.ts';
 import type {
@@ -353,11 +354,13 @@ class Opening {
       if (this.run('probe', module.probe(this.kernel, this.device)) !== null) return module;
     }
     if (this.target.filePath === null) return fileSystemModule('raw');
+    const path = this.openDevice.image?.path ?? this.device.name;
+    const told = this.run('signature', describeForeign(this.kernel, this.device, path));
     throw new HostError({
       code: 'image.no-file-system',
-      message: `no known file system is in the image, so there is no file ${this.target.filePath}`,
-      where: this.openDevice.image?.path ?? this.device.name,
-      hint: 'Use file system raw without a file path, or an image that diolab mkfs made.',
+      message: `${told.message}, so there is no file ${this.target.filePath}`,
+      where: path,
+      hint: told.hint ?? 'Use file system raw without a file path.',
       exitCode: 65,
     });
   }

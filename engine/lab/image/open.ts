@@ -6,8 +6,8 @@
 import { HostError, Scheduler, Sfc32, type Task } from '../../base/index.ts';
 import { openDevice, type OpenDevice } from '../../devices/index.ts';
 import { DEFAULT_REVISION_ID, findRevision, openDirectIo } from '../../dio/index.ts';
-import { describeForeign } from '../../filesystems/foreign.ts';
-import { fileSystemById } from '../../filesystems/index.ts';
+import { describeForeign, ownModule } from '../../filesystems/foreign.ts';
+import { FILE_SYSTEMS } from '../../filesystems/index.ts';
 import { Memory } from '../../memory/index.ts';
 import type { DirectIo, MountedFileSystem } from '../../vfs/index.ts';
 import type { LabPorts } from '../door.ts';
@@ -90,19 +90,20 @@ export function* mountAny(image: OpenImage): Task<MountedFileSystem> {
   throw yield* refusal(image);
 }
 
-/** Why no module wants it: a disk lists its partitions, an ext superblock says so itself, anything else by its signature. */
+/** Why no module wants it: a disk lists its partitions, a format of ours says so itself, anything else by its signature. */
 export function* refusal(image: OpenImage): Task<HostError> {
   const { kernel, opened, path } = image;
   const unchosen = yield* refuseUnchosen(kernel, opened.device);
   if (unchosen !== null) return named(unchosen, path);
+  const ownId = yield* ownModule(kernel, opened.device);
+  const module = FILE_SYSTEMS.find(({ id }) => id === ownId);
   try {
-    yield* fileSystemById('ext2').mount(kernel, opened.device, directIo());
+    if (module !== undefined) yield* module.mount(kernel, opened.device, directIo());
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    const hasNoMagic = error.data?.['field'] === 'magic' || error.code === 'image.truncated';
-    if (!hasNoMagic) return named(error, path);
+    return named(error, path);
   }
-  return named(yield* describeForeign(kernel, opened.device), path);
+  return named(yield* describeForeign(kernel, opened.device, path), path);
 }
 
 /** The error with the image's path in front of where it happened. */
