@@ -369,7 +369,9 @@ class CrashRun {
       if (typeof bytes === 'number') throw failed(`${path}: errno ${String(bytes)}`);
       const owner = ownerOf(bytes, Number(/file (\d+)$/.exec(path)?.[1] ?? 0));
       if (typeof owner === 'string') throw failed(`${path}: ${owner}`);
-      if (owner !== 0) found.set(owner, bytes);
+      // Without a journal a file on its way to another name may be there under both, once without its content.
+      const isLonger = bytes.length > (found.get(owner)?.length ?? -1);
+      if (owner !== 0 && isLonger) found.set(owner, bytes);
     }
     return found;
   }
