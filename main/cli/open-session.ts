@@ -12,8 +12,9 @@ export async function openSession(version: string): Promise<Session> {
     makeImage: async (ask, how) => {
       await images.make(ask, how);
     },
-    readFile: (image, path, onData) => images.readFile(image, path, onData),
-    writeFile: (image, path, content, consent) => images.writeFile(image, path, content, consent),
+    readFile: (image, path, onData, partition) => images.readFile(image, path, onData, partition),
+    writeFile: (image, path, content, consent, partition) =>
+      images.writeFile(image, path, content, consent, partition),
     close: () => services.close(),
   };
 }

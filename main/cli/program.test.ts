@@ -273,7 +273,7 @@ describe('the command line', () => {
     });
     it('names what would be right', async () => {
       const image = ['mkfs', 'a.img', '--size', '1m', '--fs'] as const;
-      expect((await refusal(...image, 'ntfs')).hint).toBe('One of: raw, ext2.');
+      expect((await refusal(...image, 'ntfs')).hint).toMatch(/^One of: raw, ext2;/);
       expect(await refusal(...image, 'fat')).toMatchObject({
         code: 'usage.cannot-format',
         exitCode: 64,
@@ -298,7 +298,13 @@ describe('the command line', () => {
     it('lists a folder', async () => {
       expect(await run('ls', 'a.img', '/')).toBe(0);
       expect(out).toBe('d 4096 lost+found/\n-   12 a.txt\n');
-      expect(calls.at(-1)?.input).toEqual({ path: resolve('a.img'), folder: '/' });
+      const input = { path: resolve('a.img'), partition: null, folder: '/' };
+      expect(calls.at(-1)?.input).toEqual(input);
+      out = '';
+      expect(await run('ls', 'a.img', '/', '-l', '--partition', '2')).toBe(0);
+      expect(out).toBe('11 d 4096 lost+found/\n12 -   12 a.txt\n');
+      expect(calls.at(-1)?.input).toEqual({ ...input, partition: 2 });
+      expect(await refusal('ls', 'a.img', '/', '--partition', 'x')).toMatchObject({ exitCode: 64 });
     });
     it('prints extents in the columns of filefrag', async () => {
       expect(await run('map', 'a.img', '/f')).toBe(0);
@@ -327,47 +333,142 @@ describe('the command line', () => {
       expect(await run('cat', 'a.img', '/f')).toBe(0);
       expect(out).toBe('hello world');
     });
-    it('puts a file, and hands consent on', async () => {
-      writeFileSync(join(folder, 'local'), 'content');
-      expect(await run('put', 'a.img', join(folder, 'local'), '/f')).toBe(0);
-      expect(calls.at(-1)?.input).toEqual({
-        image: resolve('a.img'),
-        path: '/f',
-        text: 'content',
-        consent: false,
-      });
-      expect(await run('put', 'a.img', join(folder, 'local'), '/f', '--consent')).toBe(0);
-      expect(calls.at(-1)?.input).toMatchObject({ consent: true });
+    const eventsOf = async function* (...events: unknown[]): AsyncGenerator<unknown> {
+      for (const event of events) yield await Promise.resolve(event);
+    };
+    const progress = { kind: 'progress', file: '/f', doneBytes: 1, totalBytes: 2 };
+    const done = { kind: 'done', files: 1, bytes: 7, notes: ['a link was left out'] };
+    it('puts a file or a folder, hands consent on, and tells what was left out', async () => {
+      const local = join(folder, 'local');
+      writeFileSync(local, 'content');
+      answers['images.putFromHost'] = eventsOf(progress, done);
+      expect(await run('put', 'a.img', local, '/f', '--json')).toBe(0);
+      const input = { path: resolve('a.img'), partition: null, hostPath: local, file: '/f' };
+      expect(calls.at(-1)?.input).toEqual({ ...input, consent: false });
+      expect(JSON.parse(out)).toEqual({ files: 1, bytes: 7 });
+      expect(errors).toBe('diolab: a link was left out\n');
+      answers['images.putFromHost'] = eventsOf(done);
+      expect(await run('put', 'a.img', folder, '/f', '--consent')).toBe(0);
+      expect(calls.at(-1)?.input).toEqual({ ...input, hostPath: folder, consent: true });
     });
-    it('refuses to put what is no regular file', async () => {
-      expect(await refusal('put', 'a.img', folder, '/f')).toMatchObject({ exitCode: 66 });
+    it('refuses to put what is not there', async () => {
       expect(await refusal('put', 'a.img', join(folder, 'none'), '/f')).toMatchObject({
         exitCode: 66,
       });
     });
-    it('gets a file whole, and refuses an existing one', async () => {
+    it('gets a file; replacing is asked for', async () => {
       const local = join(folder, 'got');
+      answers['images.getToHost'] = eventsOf(done);
       expect(await run('get', 'a.img', '/f', local)).toBe(0);
-      expect(readFileSync(local, 'utf8')).toBe('hello world');
-      expect(await refusal('get', 'a.img', '/f', local)).toMatchObject({
-        code: 'output.exists',
-        exitCode: 73,
-      });
+      const input = { path: resolve('a.img'), partition: null, hostPath: local, file: '/f' };
+      expect(calls.at(-1)?.input).toEqual({ ...input, replace: false });
+      answers['images.getToHost'] = eventsOf(done);
       expect(await run('get', 'a.img', '/f', local, '--force')).toBe(0);
-      expect(await refusal('get', 'a.img', '/f', join(folder, 'no/such'))).toMatchObject({
-        exitCode: 73,
-      });
-    });
-    it('leaves nothing behind where getting fails', async () => {
-      answers['readFile'] = new HostError({ code: 'x', message: 'no', exitCode: 74 });
-      const local = join(folder, 'got');
+      expect(calls.at(-1)?.input).toEqual({ ...input, replace: true });
+      answers['images.getToHost'] = new HostError({ code: 'x', message: 'no', exitCode: 74 });
       expect(await refusal('get', 'a.img', '/f', local)).toMatchObject({ code: 'x' });
-      expect(() => readFileSync(local)).toThrow(/ENOENT/);
     });
     it('ends where it is interrupted', async () => {
       abort.abort();
       await expect(run('cat', 'a.img', '/f')).rejects.toThrow(/abort/i);
       expect(out).toBe('');
+    });
+  });
+
+  describe('the workbench', () => {
+    it('lays files out in a new image', async () => {
+      const words = ['mkfs', 'a.img', '--fs', 'ext2', '--size', '1m'];
+      const layout = ['--layout', '/data:64k:extents=16,holes=4,unwritten', '--layout', '/b:1k'];
+      expect(await run(...words, ...layout, '--free-pieces', '8k', '--seed', '5')).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({
+        recipe: {
+          files: [
+            { path: '/data', sizeBytes: 65536, extents: 16, holes: 4, content: 'unwritten' },
+            { path: '/b', sizeBytes: 1024, extents: 1, holes: 0, content: 'written' },
+          ],
+          freePieceBytes: 8192,
+          seed: 5,
+        },
+      });
+      expect(await refusal(...words, '--layout', 'data:1k')).toMatchObject({ exitCode: 64 });
+      expect(await refusal(...words, '--option', 'none=1')).toMatchObject({
+        code: 'usage.unknown-option',
+      });
+      expect(await run(...words, '--option', 'blockSizeBytes=2048', '--preallocate')).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({
+        options: { blockSizeBytes: '2048' },
+        preallocate: true,
+      });
+    });
+    it('draws the whole image', async () => {
+      answers['images.layout'] = {
+        fileSystemId: 'ext2',
+        blockSizeBytes: 1024,
+        blockCount: 40,
+        start: [0, 1, 30],
+        count: [1, 29, 10],
+        use: [5, 1, 0],
+        inodeNumber: [0, 12, 0],
+        fileBlock: [-1, 0, -1],
+        owners: [],
+      };
+      expect(await run('map', 'a.img', '--width', '62')).toBe(0);
+      expect(out.split('\n')).toEqual([
+        'ext2, 40 blocks of 1024 bytes, 1 block a character',
+        `         0  S${'#'.repeat(29)}${'.'.repeat(10)}`,
+        '',
+        '. free   # data   S superblock',
+        '',
+      ]);
+    });
+    it('fsck: the words of the tool, and its exit code', async () => {
+      const result = {
+        tool: 'e2fsck',
+        version: '1.47',
+        command: 'e2fsck -f -n a.img',
+        exitCode: 4,
+        meaning: 'errors were left uncorrected',
+        state: 'damaged',
+        output: 'Pass 1\n',
+        elapsedMs: 3,
+        snapshotId: null,
+      };
+      answers['images.fsck'] = result;
+      expect(await run('fsck', 'a.img')).toBe(1);
+      expect(out).toContain('e2fsck 1.47 ended with 4: errors were left uncorrected.');
+      answers['images.fsck'] = { ...result, state: 'clean' };
+      expect(await run('fsck', 'a.img', '--repair', '--consent')).toBe(0);
+      expect(calls.at(-1)?.input).toMatchObject({ repair: true, consent: true });
+    });
+    it('shows a block with its fields, and leaves out what repeats', async () => {
+      answers['images.block'] = {
+        deviceBlock: 3,
+        offsetBytes: 12288,
+        bytesBase64: Buffer.concat([Buffer.from('hello'), Buffer.alloc(91)]).toString('base64'),
+        description: {
+          range: {},
+          title: 'superblock',
+          fields: [{ name: 's_x', offsetBytes: 16, lengthBytes: 4, value: '7', help: 'a count' }],
+        },
+        ownerPath: '/f',
+      };
+      expect(await run('block', 'a.img', '3')).toBe(0);
+      expect(out).toContain('block 3 at byte 12288: superblock\nbelongs to /f\n');
+      expect(out).toContain('000010 +4    s_x   7      a count');
+      expect(out).toMatch(/000000 {2}68 65 6c 6c 6f 00.* {2}hello\.+\n000010.*\n\*\n000050/);
+    });
+    it('snapshots and names', async () => {
+      answers['images.snapshot'] = { id: 'abcdef-01234567' };
+      expect(await run('snapshot', 'make', 'a.img', '--note', 'before')).toBe(0);
+      expect(out).toBe('abcdef-01234567\n');
+      answers['images.removeSnapshot'] = { removed: false };
+      expect(await run('snapshot', 'remove', 'abcdef-01234567')).toBe(66);
+      expect(await run('mv', 'a.img', '/a', '/b', '--consent')).toBe(0);
+      expect(calls.at(-1)).toMatchObject({
+        name: 'images.renameEntry',
+        input: { from: '/a', to: '/b', consent: true },
+      });
+      expect(await run('snapshot', 'frobnicate')).toBe(64);
     });
   });
 

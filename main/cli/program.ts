@@ -7,21 +7,13 @@ import { Command, CommanderError, Option } from 'commander';
 import { EXIT } from './errors.ts';
 import { addGroundCommands } from './ground-commands.ts';
 import type { Terminal } from './terminal.ts';
+import { addImageCommands, CONSENT } from './workbench-program.ts';
 
 export interface RunOptions {
   readonly output: 'text' | 'json';
   readonly set: readonly string[];
   readonly partition?: string;
   readonly consent: boolean;
-}
-export interface ConsentOptions {
-  readonly consent: boolean;
-}
-export interface MkfsOptions {
-  readonly fs: string;
-  readonly size: string;
-  readonly blockSize?: string;
-  readonly force: boolean;
 }
 export interface ExplainOptions {
   readonly op: 'read' | 'write';
@@ -49,10 +41,11 @@ export interface ServeOptions {
 }
 
 const collect = (value: string, sofar: readonly string[]): string[] => [...sofar, value];
-const CONSENT = 'agree that data in an image which diolab did not make may change';
 const EXAMPLES = `
 Examples:
   diolab mkfs disk.img --fs ext2 --size 256m --block-size 4096
+  diolab mkfs disk.img --fs ext4 --size 256m --layout /data:64m:extents=16,holes=4
+  diolab map disk.img
   diolab run job.fio --output json
   diolab explain disk.img /data --op write --offset 512 --length 4096
   diolab compare disk.img /data --op write --offset 512 --length 4096 --revisions 6.4,2.6.31
@@ -80,72 +73,6 @@ function addRun(program: Command, terminal: Terminal, finish: Finish): void {
     .action(async (job: string, options: RunOptions) => {
       const { run } = await import('./commands/run.ts');
       finish(await run(terminal, job, options));
-    });
-}
-
-function addImageCommands(program: Command, terminal: Terminal, finish: Finish): void {
-  program
-    .command('mkfs')
-    .description('make an image file with a file system in it')
-    .argument('<image>', 'the file to make')
-    .requiredOption('--fs <id>', 'file system, for example ext2')
-    .requiredOption('--size <size>', 'size of the image, for example 256m')
-    .option('--block-size <bytes>', 'block size of the file system')
-    .option('--force', 'replace an existing regular file', false)
-    .action(async (image: string, options: MkfsOptions) => {
-      const { mkfs } = await import('./commands/images.ts');
-      finish(await mkfs(terminal, image, options));
-    });
-  program
-    .command('ls')
-    .description('list a folder inside an image')
-    .argument('<image>', 'image file')
-    .argument('<path>', 'folder inside it, for example /')
-    .option('--json', 'as JSON', false)
-    .action(async (image: string, path: string, options: { json: boolean }) => {
-      const { ls } = await import('./commands/images.ts');
-      finish(await ls(terminal, image, path, options));
-    });
-  program
-    .command('cat')
-    .description('write a file inside an image to standard output')
-    .argument('<image>', 'image file')
-    .argument('<path>', 'file inside it')
-    .action(async (image: string, path: string) => {
-      const { cat } = await import('./commands/files.ts');
-      finish(await cat(terminal, image, path));
-    });
-  program
-    .command('put')
-    .description('copy a file of this machine into an image')
-    .argument('<image>', 'image file')
-    .argument('<local>', 'file of this machine; - reads standard input')
-    .argument('<path>', 'file inside the image; made or replaced')
-    .option('--consent', CONSENT, false)
-    .action(async (image: string, local: string, path: string, options: ConsentOptions) => {
-      const { put } = await import('./commands/files.ts');
-      finish(await put(terminal, image, local, path, options));
-    });
-  program
-    .command('get')
-    .description('copy a file inside an image to this machine')
-    .argument('<image>', 'image file')
-    .argument('<path>', 'file inside it')
-    .argument('<local>', 'file to make; an existing one is refused without --force')
-    .option('--force', 'replace an existing file', false)
-    .action(async (image: string, path: string, local: string, options: { force: boolean }) => {
-      const { get } = await import('./commands/files.ts');
-      finish(await get(terminal, image, path, local, options));
-    });
-  program
-    .command('map')
-    .description("print a file's extents, as filefrag does")
-    .argument('<image>', 'image file')
-    .argument('<path>', 'file inside it')
-    .option('--json', 'as JSON', false)
-    .action(async (image: string, path: string, options: { json: boolean }) => {
-      const { map } = await import('./commands/images.ts');
-      finish(await map(terminal, image, path, options));
     });
 }
 

@@ -2,7 +2,7 @@
 /** The progress line of a run: one line, redrawn in place, on a terminal only. */
 import type { RunProgress } from '../contract/types.ts';
 import type { Terminal } from './terminal.ts';
-import { bandwidthText, countText, durationText } from './quantities.ts';
+import { bandwidthText, bytesText, countText, durationText } from './quantities.ts';
 
 const BAR_CELLS = 24;
 
@@ -48,6 +48,34 @@ export class ProgressLine {
     this.#terminal.error(`\r\x1b[2K${progressText(progress, this.#terminal.columns)}`);
   }
   /** Clears the line, so that what follows starts at its beginning. */
+  end(): void {
+    if (this.#isDrawn) this.#terminal.error('\r\x1b[2K');
+    this.#isDrawn = false;
+  }
+}
+
+/** The progress line of a copy. */
+export class TransferLine {
+  readonly #terminal: Terminal;
+  #isDrawn = false;
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+  }
+  show(event: {
+    readonly file: string;
+    readonly doneBytes: number;
+    readonly totalBytes: number | null;
+  }): void {
+    if (!this.#terminal.isInteractive) return;
+    this.#isDrawn = true;
+    const { file, doneBytes, totalBytes } = event;
+    const fraction = totalBytes === null || totalBytes === 0 ? null : doneBytes / totalBytes;
+    const start = `${barText(fraction)}  ${bytesText(doneBytes)}  `;
+    const room = Math.max(0, this.#terminal.columns - 1 - start.length);
+    const name = file.length > room ? file.slice(file.length - room) : file;
+    this.#terminal.error(`\r\x1b[2K${start}${name}`);
+  }
+  /** Clears the line. */
   end(): void {
     if (this.#isDrawn) this.#terminal.error('\r\x1b[2K');
     this.#isDrawn = false;

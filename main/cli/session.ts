@@ -8,13 +8,18 @@ export interface Session {
   /** Makes an image; `replaceExisting` puts it in the place of a regular file that nobody uses. */
   makeImage(
     ask: MakeImage,
-    how: { readonly replaceExisting: boolean; readonly signal: AbortSignal },
+    how: {
+      readonly replaceExisting: boolean;
+      readonly signal: AbortSignal;
+      readonly onNotes?: (notes: readonly string[]) => void;
+    },
   ): Promise<void>;
   /** Reads a file inside an image; waits for each `onData`, and ends where that rejects. */
   readFile(
     image: string,
     path: string,
     onData: (bytes: Uint8Array) => Promise<void>,
+    partition: number | null,
   ): Promise<void>;
   /** Makes or replaces a file inside an image with what `content` gives. */
   writeFile(
@@ -22,6 +27,7 @@ export interface Session {
     path: string,
     content: AsyncIterable<Uint8Array>,
     consent: boolean,
+    partition: number | null,
   ): Promise<void>;
   /** Stops what runs, in the stop order, and closes the store. */
   close(): Promise<void>;

@@ -58,6 +58,15 @@ export function entriesText(entries: readonly ImageEntry[]): string {
     .join('');
 }
 
+/** The same with inode numbers in front. */
+export function longEntriesText(entries: readonly ImageEntry[]): string {
+  const width = Math.max(1, ...entries.map((entry) => String(entry.inodeNumber).length));
+  const lines = entriesText(entries).split('\n');
+  return entries
+    .map((entry, at) => `${String(entry.inodeNumber).padStart(width)} ${lines[at] ?? ''}\n`)
+    .join('');
+}
+
 /** What this host can do, one fact a line, with the way to get what is missing. */
 export function factsText(facts: HostFacts): string {
   const marks = { yes: 'yes   ', no: 'no    ', partly: 'partly' } as const;

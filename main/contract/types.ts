@@ -85,6 +85,8 @@ export interface Catalogue {
   readonly fileSystems: readonly (ModuleInfo & {
     readonly canWrite: boolean;
     readonly canFormat: boolean;
+    /** Who can make it: the lab's own code, and the host's mkfs where that is installed. Absent: as `canFormat` says, the lab's. */
+    readonly formatters?: readonly ('lab' | 'system')[];
   })[];
   readonly executors: readonly ModuleInfo[];
   readonly revisions: readonly RevisionInfo[];

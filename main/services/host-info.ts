@@ -2,11 +2,13 @@
 /** What this host can do, and every visible list as data: forms, flags and "cannot run here" notes come from here. */
 import { cpus, platform, release } from 'node:os';
 import { DEVICES, EXECUTORS, FILE_SYSTEMS, REVISIONS } from '../../engine/lab/lists.ts';
+import type { FileSystemModule } from '../../engine/vfs/index.ts';
 import type { Catalogue, HostFact, HostFacts, ModuleInfo } from '../contract/types.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { canMake } from './images.ts';
 import type { Paths } from './paths.ts';
 import { presets } from './presets.ts';
+import { hasSystemMkfs } from './workbench/system-mkfs.ts';
 
 export type Face = HostFacts['face'];
 
@@ -53,6 +55,7 @@ export class HostInfo {
         ...moduleInfo(module, null),
         canWrite: module.supports.write === true,
         canFormat: canMake(module),
+        formatters: formattersOf(module),
       })),
       executors: EXECUTORS.map((module) => moduleInfo(module, whyNot(`executor.${module.id}`))),
       revisions: REVISIONS.map(({ id, title, releasedOn, basedOn }) => ({
@@ -64,6 +67,14 @@ export class HostInfo {
       presets: presets(this.paths.images),
     };
   }
+}
+
+/** Who can make it: the lab's own code, and the host's mkfs where it is installed. */
+function formattersOf(module: FileSystemModule): ('lab' | 'system')[] {
+  return [
+    ...(canMake(module) ? (['lab'] as const) : []),
+    ...(hasSystemMkfs(module.id) ? (['system'] as const) : []),
+  ];
 }
 
 function moduleInfo(

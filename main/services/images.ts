@@ -13,6 +13,7 @@ import { homedir } from 'node:os';
 import { basename, dirname, isAbsolute, join } from 'node:path';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
 import { FILE_SYSTEMS } from '../../engine/lab/lists.ts';
+import type { LayoutRecipe } from '../../engine/lab/workbench.ts';
 import type { FileSystemModule } from '../../engine/vfs/index.ts';
 import type { FileMap, ImageEntry, ImageInfo } from '../contract/types.ts';
 import type { EngineHost } from '../host/engine-host.ts';
@@ -28,6 +29,7 @@ import {
 } from './durable.ts';
 import type { MadeImages } from './made-images.ts';
 import type { Paths } from './paths.ts';
+import { runSystemMkfs } from './workbench/system-mkfs.ts';
 
 export interface MakeImage {
   /** Absolute; null: in the lab's own folder, named `name`. */
@@ -36,11 +38,19 @@ export interface MakeImage {
   readonly sizeBytes: number;
   readonly fileSystemId: string;
   readonly options: Readonly<Record<string, number | string | boolean>>;
+  /** Takes every block of the host at once; absent: a sparse file. */
+  readonly preallocate?: boolean | undefined;
+  /** Files to lay out in it. */
+  readonly recipe?: LayoutRecipe | null | undefined;
+  /** Whose mkfs; absent: the lab's. */
+  readonly formatter?: 'lab' | 'system' | undefined;
 }
 export interface MakeImageHow {
   /** Puts the new image in the place of an existing regular file. The person has said so. */
   readonly replaceExisting?: boolean;
   readonly signal?: AbortSignal;
+  /** Told what a recipe asked for and could not have. */
+  readonly onNotes?: (notes: readonly string[]) => void;
 }
 
 const RECENT_MAX = 20;
@@ -74,6 +84,21 @@ function exists(path: string): HostError {
 /** True where the lab can make an image with this file system; a raw one needs no format. */
 export const canMake = (module: FileSystemModule): boolean =>
   module.format !== undefined || module.id === 'raw';
+
+function assertCanMake(ask: MakeImage): void {
+  const module = FILE_SYSTEMS.find(({ id }) => id === ask.fileSystemId);
+  const isSystem = ask.formatter === 'system';
+  if (module !== undefined && (isSystem || canMake(module))) return;
+  throw new HostError({
+    code: module === undefined ? 'file-system.unknown' : 'file-system.cannot-format',
+    message: `${ask.fileSystemId} is no file system that the lab can make`,
+    where: ask.fileSystemId,
+    hint: `It can make ${FILE_SYSTEMS.filter(canMake)
+      .map(({ id }) => id)
+      .join(', ')}; the host's own mkfs may make others.`,
+    exitCode: 65,
+  });
+}
 
 export class Images {
   constructor(
@@ -146,25 +171,13 @@ export class Images {
     const path = await this.pathFor(ask);
     const folder = dirname(path);
     const replaced = await this.checkPlace(path, how.replaceExisting ?? false);
-    const module = FILE_SYSTEMS.find(({ id }) => id === ask.fileSystemId);
-    if (module === undefined || !canMake(module)) {
-      throw new HostError({
-        code: module === undefined ? 'file-system.unknown' : 'file-system.cannot-format',
-        message: `${ask.fileSystemId} is no file system that the lab can make`,
-        where: ask.fileSystemId,
-        hint: `It can make ${FILE_SYSTEMS.filter(canMake)
-          .map(({ id }) => id)
-          .join(', ')}.`,
-        exitCode: 65,
-      });
-    }
+    assertCanMake(ask);
     const temporary = temporaryName(path);
     try {
-      await this.layOut(temporary, path, ask.sizeBytes, module.id === 'raw', how.signal);
-      if (module.id !== 'raw') {
-        const { fileSystemId, options } = ask;
-        await this.engine.call('format', { path: temporary, fileSystemId, options });
-      }
+      const isRaw = ask.fileSystemId === 'raw';
+      await this.layOut(temporary, path, ask.sizeBytes, isRaw, how.signal);
+      if (ask.preallocate === true && !isRaw) await this.preallocate(temporary, ask.sizeBytes);
+      if (!isRaw) await this.format(temporary, ask, how);
       await syncFile(temporary);
       if (replaced) await rename(temporary, path);
       else await this.linkInto(temporary, path);
@@ -176,6 +189,39 @@ export class Images {
     }
     await this.made.add(path);
     return this.probe(path);
+  }
+
+  /** Makes the file system, and the files that were asked for. */
+  private async format(temporary: string, ask: MakeImage, how: MakeImageHow): Promise<void> {
+    const { fileSystemId, options, recipe } = ask;
+    if (ask.formatter === 'system') {
+      await runSystemMkfs(temporary, fileSystemId, options, how.signal);
+    } else {
+      await this.engine.call('format', { path: temporary, fileSystemId, options });
+    }
+    if (recipe === undefined || recipe === null) return;
+    const place = { path: temporary, partition: null };
+    const laidOut = await this.engine.receiveParts(
+      { name: 'lay-out', ask: { ...place, recipe } },
+      () => Promise.resolve(),
+      how.signal,
+    );
+    how.onNotes?.(laidOut.notes);
+  }
+
+  /** Blocks of the host for the whole file: by fallocate where it has that, else by writing zeros. */
+  private async preallocate(temporary: string, sizeBytes: number): Promise<void> {
+    const { allocateFile } = await import('../host/native/holes.ts');
+    const handle = await open(temporary, 'r+');
+    try {
+      if (allocateFile(handle.fd, sizeBytes, temporary)) return;
+      const zeros = Buffer.alloc(FILL_BYTES);
+      for (let at = 0; at < sizeBytes; at += FILL_BYTES) {
+        await handle.write(zeros, 0, Math.min(FILL_BYTES, sizeBytes - at), at);
+      }
+    } finally {
+      await handle.close();
+    }
   }
 
   async entries(
