@@ -116,7 +116,7 @@ class FileDisk implements BlockDevice {
 const CASES: readonly (readonly [Member, number, OptionValues])[] = [
   ['ext4', 8 * MIB, {}],
   ['ext4', 64 * MIB, {}],
-  ['ext4', 64 * MIB, { blockSize: '1024', lazy: false }],
+  ['ext4', 64 * MIB, { blockSize: '1024', lazy: true }],
   ['ext4', 24 * MIB + 5120, { blockSize: '2048', checksums: 'descriptors', inodeSize: '128' }],
   ['ext4', 40 * MIB, { blockSize: '1024', checksums: 'none', flexible: false }],
   ['ext4', 40 * MIB, { blockSize: '1024', extents: false, wide: false, bytesPerInode: 1024 }],
@@ -127,7 +127,7 @@ const CASES: readonly (readonly [Member, number, OptionValues])[] = [
   ],
   ['ext4', 40 * MIB, { blockSize: '1024', journalMib: 18, checksums: 'descriptors' }],
   ['ext4', 40 * MIB, { blockSize: '1024', journalMib: 19, extents: false, wide: false }],
-  ['ext4', 130 * MIB, { inodeSize: '1024', lazy: false, reservedPercent: 0 }],
+  ['ext4', 130 * MIB, { inodeSize: '1024', lazy: true, reservedPercent: 0 }],
   ['ext3', 8 * MIB, {}],
   ['ext3', 64 * MIB, { blockSize: '1024', label: 'three' }],
   ['ext3', 64 * MIB, { blockSize: '2048', inodeSize: '128', journalMib: 16 }],
@@ -153,7 +153,7 @@ describeUnless(missingReason(['e2fsprogs']), 'formats of the ext family and e2fs
     ] as const) {
       const lab = FileSystemLab.blank(MIB);
       const disk = new FileDisk(lab, path, gib * 1024 * MIB);
-      format(lab, 'ext4', {}, disk);
+      format(lab, 'ext4', { lazy: gib > 2 }, disk);
       disk.close();
       expect(statSync(path).blocks * 512).toBeLessThan(mostMib * MIB);
       const asMade = tool('dumpe2fs', '-h', path);

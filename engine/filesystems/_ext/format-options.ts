@@ -127,8 +127,8 @@ const EXT4_OPTIONS = {
   lazy: {
     type: 'flag',
     title: 'Lazy inode tables',
-    help: 'Inode tables that no inode uses are not written; the kernel zeroes them once it mounts the image.',
-    default: true,
+    help: 'Inode tables that no inode uses are left as they are; the kernel zeroes them once it mounts the image. On an image that held something else before, e2fsck has a harder time after a power cut.',
+    default: false,
   },
   label: LABEL,
 } as const satisfies OptionSchema;
