@@ -84,6 +84,8 @@ export interface FileOperations extends DirectWay {
   writeFailed(inode: CoreInode, toBytes: number): Task<void>;
   /** After -ENOSPC, lock dropped: true where space came free and the write is worth another try. */
   reclaimSpace(): Task<boolean>;
+  /** Asked before a write: space waits to come free already. What the write itself gives back is no gain. Absent: it may. */
+  hasSpaceToReclaim?(): boolean;
   /** vfs_fsync_range, both bytes inclusive. */
   syncRange(
     inode: CoreInode,
@@ -422,13 +424,16 @@ export class GenericFile implements OpenFile {
   ): Task<KernelReturn> {
     const { inode, operations } = this;
     let result: number;
+    let mayReclaim = true;
     try {
       const written = isTask(direct) ? yield* direct : direct;
+      // Before what a failed write has allocated is given back: that alone is no reason to try again.
+      mayReclaim = operations.hasSpaceToReclaim?.() ?? true;
       result = yield* this.afterDirect(iocb, iter, positionBytes, countBytes, written);
     } finally {
       if (!operations.isBlockDevice) inode.lock.unlockExclusive();
     }
-    if (result !== -ERRNO.ENOSPC) return result;
+    if (result !== -ERRNO.ENOSPC || !mayReclaim) return result;
     return yield* this.retryAfterNoSpace(iocb, iter, positionBytes, countBytes);
   }
 
@@ -444,6 +449,7 @@ export class GenericFile implements OpenFile {
     const countBytes = iter.remainingBytes;
     const takesLock = !operations.isBlockDevice;
     if (takesLock) yield* inode.lock.lockExclusive();
+    const mayReclaim = operations.hasSpaceToReclaim?.() ?? true;
     try {
       result = yield* this.checkedWrite(iocb, iter);
     } finally {
@@ -457,7 +463,7 @@ export class GenericFile implements OpenFile {
     if (result === -ERRNO.EIOCBQUEUED && iocb.isDsync && this.callers.syncInFlight) {
       yield* this.syncInFlight(positionBytes, countBytes);
     }
-    if (result !== -ERRNO.ENOSPC || isRetry) return result;
+    if (result !== -ERRNO.ENOSPC || isRetry || !mayReclaim) return result;
     return yield* this.retryAfterNoSpace(iocb, iter, positionBytes, countBytes);
   }
 

@@ -224,6 +224,13 @@ export class PageCache implements AddressSpace {
    * file's end are zeros and are not read. 0 or minus an errno.
    */
   *readPages(firstPage: number, countPages: number): Task<KernelReturn> {
+    const status = yield* this.readRun(firstPage, countPages);
+    if (status !== -ERRNO.EIO || countPages === 1) return status;
+    // A bad sector ahead is nobody's error yet: readahead fails in silence, and the page that is wanted is read alone.
+    return yield* this.readRun(firstPage, 1);
+  }
+
+  private *readRun(firstPage: number, countPages: number): Task<KernelReturn> {
     const group = this.group('read', 'page read');
     const mapping = newMapping(this.settings.device);
     const filled: { page: CachedPage; bits: number }[] = [];

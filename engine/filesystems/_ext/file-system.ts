@@ -345,6 +345,7 @@ export class ExtFileSystem implements MountedFileSystem {
       },
       writeFailed: (inode, toBytes) => this.writeFailed(inode as ExtInode, toBytes),
       reclaimSpace: () => this.reclaimSpace(),
+      hasSpaceToReclaim: () => state.pendingFreeBlocks > 0,
       syncRange: (inode, first, last, dataOnly) =>
         this.syncRange(inode as ExtInode, first, last, dataOnly),
       truncate: (inode: CoreInode, sizeBytes) => this.truncate(inode, sizeBytes),
