@@ -88,6 +88,24 @@ describe('extent trees', () => {
     lab.unmount(fileSystem);
   });
 
+  it('an asynchronous write into a hole is converted where it completes, in process context', () => {
+    const [lab, fileSystem] = fresh('4096');
+    const file = lab.openPath(fileSystem, 'asynchronous');
+    expect(lab.run(fileSystem.truncate(file.inode, 65_536))).toBe(0);
+    const results: number[] = [];
+    const onComplete = (_iocb: unknown, result: number): void => {
+      results.push(result);
+    };
+    const data = stamped(1, 8192, 8192);
+    expect(lab.write(file, 8192, data, { isDirect: true, onComplete })).toBe(-529);
+    expect(places(extentsOf(lab, file), 'unwritten')).toEqual(['2+2']);
+    lab.kernel.drain();
+    expect(results).toEqual([8192]);
+    expect(places(extentsOf(lab, file), 'mapped')).toEqual(['2+2']);
+    expect(lab.read(file, 8192, 8192, direct)).toEqual(data);
+    lab.unmount(fileSystem);
+  });
+
   it('a part of an unwritten extent is cut out, and what surrounds it in its block is zeros', () => {
     const [lab, fileSystem] = fresh('4096');
     const file = lab.openPath(fileSystem, 'allocated');
