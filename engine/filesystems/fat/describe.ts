@@ -91,8 +91,13 @@ export function* layoutOf(
     }
     const status = yield* table.load(cluster);
     if (status < 0) return errnoResult(status);
-    list.plain(deviceBlock, per, table.peek(cluster) === FREE ? 'free' : 'reserved');
-    cluster++;
+    const isFree = table.peek(cluster) === FREE;
+    const limit = Math.min(table.entryCount, owned?.cluster ?? table.entryCount);
+    let end = cluster + 1;
+    // A piece of the FAT that is not in memory ends the run; it is loaded in the next round.
+    while (end < limit && table.peek(end) >= 0 && (table.peek(end) === FREE) === isFree) end++;
+    list.plain(deviceBlock, (end - cluster) * per, isFree ? 'free' : 'reserved');
+    cluster = end;
   }
   const end = sectorOfCluster(geometry, table.entryCount);
   const sectors = Math.floor((device.capacitySectors * 512) / geometry.sectorBytes);

@@ -83,6 +83,10 @@ export class DirectoryIndex {
   remove(entry: FatEntry): void {
     this.entries.delete(entry.firstSlot);
     this.slots.fill(SLOT_FREE, entry.firstSlot, entry.firstSlot + entry.slotCount);
+    this.forgetNames(entry);
+  }
+  /** Look-ups do not find it any more; its slots stay in use. */
+  forgetNames(entry: FatEntry): void {
     for (const key of [foldName(entry.name), aliasKey(entry.alias)]) {
       if (this.byName.get(key) === entry) this.byName.delete(key);
     }

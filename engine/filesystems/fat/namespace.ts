@@ -346,14 +346,10 @@ export class Namespace {
     inode.encode(new FatRecord('directory entry', 0, short));
     short[ENTRY.lowerCase] = 0;
     const isOnItself = target.find(toName) === entry;
-    if (isOnItself) target.remove(entry);
+    // Its names are free for the new entry, its slots are not before they are erased below.
+    if (isOnItself) target.forgetNames(entry);
     const added = yield* this.insert(to, target, toName, short);
-    if (isOnItself) {
-      const again = added.ok ? added.value : null;
-      // Its slots are in use until they are erased below.
-      source.slots.fill(0, entry.firstSlot, entry.firstSlot + entry.slotCount);
-      if (again === null) source.add(entry);
-    }
+    if (isOnItself && !added.ok) source.add(entry);
     if (!added.ok) return added;
     const erased = yield* this.directories.erase(source, entry);
     if (typeof erased === 'number') return errnoResult(erased);
