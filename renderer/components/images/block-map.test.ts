@@ -290,7 +290,7 @@ describe('the colours of the uses', () => {
     expect(new Set(pictures).size).toBe(HATCHES.length);
   });
   it('become pixels', () => {
-    expect(pixelOf('#102030')).toBe(0xff302010);
+    expect([pixelOf('#102030'), pixelOf('#fff')]).toEqual([0xff302010, 0xffffffff]);
     expect(mixPixels(pixelOf('#000000'), pixelOf('#ffffff'), 0.5)).toBe(0xff808080);
     expect(lightnessOf('#ffffff')).toBeCloseTo(100, 0);
     expect(lightnessOf('#000000')).toBe(0);

@@ -81,9 +81,20 @@ export function hasInk(hatch: Hatch, x: number, y: number): boolean {
 /** The token of a use. */
 export const useToken = (use: ShownUse): string => `use-${use}`;
 
-/** An RGBA colour as one number, as a 32-bit pixel of a canvas has it in memory (little endian). `color` is '#rrggbb'. */
+/** '#rrggbb' or '#rgb' (what a build makes of '#rrggbb' where it can) as a number. */
+function rgbOf(color: string): number {
+  const short = /^#([0-9a-f])([0-9a-f])([0-9a-f])$/i.exec(color);
+  const digits = short
+    ? short
+        .slice(1)
+        .map((digit) => digit + digit)
+        .join('')
+    : color.slice(1, 7);
+  return Number.parseInt(digits, 16) || 0;
+}
+/** An RGBA colour as one number, as a 32-bit pixel of a canvas has it in memory (little endian). */
 export function pixelOf(color: string): number {
-  const value = Number.parseInt(color.slice(1, 7), 16);
+  const value = rgbOf(color);
   const [red, green, blue] = [(value >> 16) & 255, (value >> 8) & 255, value & 255];
   return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
@@ -99,9 +110,9 @@ const linear = (value: number): number => {
   const share = value / 255;
   return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
 };
-/** CIE L* of '#rrggbb': what is left of a colour for an eye that sees none, and in print. */
+/** CIE L* of a colour: what is left of a colour for an eye that sees none, and in print. */
 export function lightnessOf(color: string): number {
-  const value = Number.parseInt(color.slice(1, 7), 16);
+  const value = rgbOf(color);
   const y =
     0.2126 * linear((value >> 16) & 255) +
     0.7152 * linear((value >> 8) & 255) +

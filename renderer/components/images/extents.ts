@@ -9,6 +9,8 @@ const USE_OF_STATE: Readonly<Record<FileExtent['state'], ShownUse>> = {
   hole: 'hole',
   mapped: 'data',
   unwritten: 'unwritten',
+  inline: 'data',
+  compressed: 'data',
 };
 /** For the raster: the file's blocks in the place of the device's. */
 export function extentIndex(extents: readonly FileExtent[], blockSizeBytes: number): LayoutIndex {
@@ -31,6 +33,8 @@ export interface ExtentCounts {
   readonly mappedBlocks: number;
   readonly holes: number;
   readonly unwrittenBlocks: number;
+  /** Not mapped to blocks as they are: kept in the metadata, or compressed. */
+  readonly indirect: number;
 }
 export function extentCounts(extents: readonly FileExtent[]): ExtentCounts {
   let pieces = 0;
@@ -47,6 +51,7 @@ export function extentCounts(extents: readonly FileExtent[]): ExtentCounts {
     mappedBlocks: sum('mapped'),
     holes: extents.filter((each) => each.state === 'hole').length,
     unwrittenBlocks: sum('unwritten'),
+    indirect: extents.filter(({ state }) => state === 'inline' || state === 'compressed').length,
   };
 }
 /** `16 extents, 3 holes, 12 blocks unwritten`. */
@@ -54,11 +59,14 @@ export function extentText(counts: ExtentCounts): string {
   const many = (count: number, one: string): string =>
     `${formatCount(count)} ${one}${count === 1 ? '' : 's'}`;
   if (counts.extents === 0) {
+    if (counts.indirect > 0)
+      return 'Kept in the metadata or compressed: not block by block on the device';
     return counts.holes > 0 ? 'All of it is a hole: no block of the device' : 'No block of its own';
   }
   const parts = [counts.extents === 1 ? 'In one piece' : `In ${many(counts.extents, 'piece')}`];
   if (counts.holes > 0) parts.push(many(counts.holes, 'hole'));
   if (counts.unwrittenBlocks > 0) parts.push(`${many(counts.unwrittenBlocks, 'block')} unwritten`);
+  if (counts.indirect > 0) parts.push(`${many(counts.indirect, 'piece')} inline or compressed`);
   return parts.join(', ');
 }
 /** A length for the axis of a histogram: `8 KiB`. */

@@ -54,7 +54,7 @@ export const catalogue: Catalogue = {
   fileSystems: [
     { ...module('raw', 'raw', 'The whole image as one file.'), canWrite: true, canFormat: false },
     { ...module('ext2', 'ext2', 'Blocks of 1, 2 or 4 KiB, no journal.'), options: { blockSizeBytes: blockSize }, canWrite: true, canFormat: true },
-    { ...module('ext4', 'ext4', 'Extents, a journal, checksums of metadata.'), canWrite: true, canFormat: true,
+    { ...module('ext4', 'ext4', 'Extents, a journal, checksums of metadata.'), canWrite: true, canFormat: true, formatters: ['lab', 'system'],
       options: {
         blockSizeBytes: blockSize,
         inodeSizeBytes: { type: 'choice', title: 'Inode size', help: 'Bytes of an inode.', choices: ['128', '256'], default: '256' },

@@ -218,10 +218,12 @@ function block(deviceBlock: number): BlockView {
   const group = Math.floor(deviceBlock / GROUP_BLOCKS);
   const owner = pathOf(inode);
   const file = files.find((each) => each.inode === inode);
-  let { bytes, fields } = use === 'superblock' ? superblock() : { bytes: new Uint8Array(BLOCK_BYTES), fields: [] as StructureField[] }; // prettier-ignore
+  const { bytes, fields } =
+    use === 'superblock'
+      ? superblock()
+      : { bytes: new Uint8Array(BLOCK_BYTES), fields: [] as StructureField[] }; // prettier-ignore
   if (use === 'data' && file) {
     const content = contentOf(file, (fileBlock + deviceBlock - start) * BLOCK_BYTES, BLOCK_BYTES);
-    bytes = new Uint8Array(BLOCK_BYTES);
     bytes.set(content);
   }
   if (use === 'bitmap') bytes.fill(255, 0, 900);
