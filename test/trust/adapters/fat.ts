@@ -255,9 +255,9 @@ export const fat: TrustAdapter = {
   moduleId: 'fat',
   tools: ['dosfstools', 'mtools'],
   variants: [
-    ours('FAT12', MIB, { fatBits: '12' }, ['crash', 'hostile', 'faults']),
-    ours('FAT16', 3 * MIB, { fatBits: '16' }, ['crash', 'hostile', 'faults', 'writes']),
-    ours('FAT32', 2 * MIB, { fatBits: '32' }, ['crash', 'hostile', 'faults', 'writes']),
+    ours('FAT12', 4 * MIB, { fatBits: '12' }, ['crash', 'hostile', 'faults']),
+    ours('FAT16', 4 * MIB, { fatBits: '16' }, ['crash', 'hostile', 'faults', 'writes']),
+    ours('FAT32', 4 * MIB, { fatBits: '32' }, ['crash', 'hostile', 'faults', 'writes']),
     mkfsFat(8 * MIB, ['-F', '12'], ['writes', 'hostile']),
     mkfsFat(32 * MIB, ['-F', '16', '-s', '8'], ['writes']),
     mkfsFat(40 * MIB, ['-F', '32', '-s', '1'], ['writes']),
