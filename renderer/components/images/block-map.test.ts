@@ -175,10 +175,10 @@ describe('the index of a layout', () => {
 
 describe('the raster', () => {
   const ink: MapInk = {
-    ink: BLOCK_USES.map((_, index) => index + 1),
-    hatch: BLOCK_USES.map(() => 0),
+    ink: SHOWN_USES.map((_, index) => index + 1),
+    hatch: SHOWN_USES.map(() => 0),
     ground: 100,
-    dimInk: BLOCK_USES.map((_, index) => index + 1001),
+    dimInk: SHOWN_USES.map((_, index) => index + 1001),
     dimGround: 1100,
   };
   it('stacks shares, and leaves none without a pixel', () => {

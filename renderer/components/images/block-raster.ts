@@ -158,7 +158,7 @@ export function rasterMap(
       const column = { pixels, stride: place.width, x: x + gap, width: nextX - x - gap, y, height: place.rowHeight }; // prettier-ignore
       let top = 0;
       for (const use of STACK_INDEXES) {
-        const height = Math.min(heights[use] as number, place.rowHeight - top);
+        const height = Math.min(heights[use] ?? 0, place.rowHeight - top);
         if (height > 0) paint(column, use, top, top + height, ink, isLit);
         top += height;
       }
