@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Paths inside an image, and the words for what the file system answers about them. */
-import { errnoName, HostError, type Result, type Task } from '../../base/index.ts';
+import { ERRNO, errnoName, HostError, type Result, type Task } from '../../base/index.ts';
 import type { Inode, MountedFileSystem, OpenFile } from '../../vfs/index.ts';
 
 export function ioError(where: string, what: string, status: number): HostError {
   const name = errnoName(status) ?? String(status);
+  if (status === -ERRNO.EOPNOTSUPP) {
+    return new HostError({
+      code: 'image.unsupported-feature',
+      message: `${what}: the content is stored in a form that the lab shows but does not read, such as compressed (${name})`,
+      where,
+      hint: 'Its map and its facts can be seen (diolab map, diolab stat); read the content through a mount by the kernel.',
+      exitCode: 65,
+    });
+  }
   return new HostError({
     code: status === -28 ? 'image.no-space' : 'image.io-error',
     message: `${what}: ${name}`,
