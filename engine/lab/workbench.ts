@@ -6,6 +6,9 @@
 import type { BlockDescription, FileExtent, NamedFact } from '../vfs/contract.ts';
 import type { LabPorts } from './door.ts';
 
+/** For faces, which read the layout by it. */
+export { BLOCK_USES } from '../vfs/contract.ts';
+
 /** An image and, where it has a partition table, the partition. */
 export interface Place {
   readonly path: string;

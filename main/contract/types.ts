@@ -34,7 +34,7 @@ export type {
   JobResult, LatencySummary, OptionSchema, RunProgress, RunResult, SeriesPoint, Target, TraceRow, VerdictClaim,
 }; // prettier-ignore
 
-export { BLOCK_USES } from '../../engine/vfs/contract.ts';
+export { BLOCK_USES } from '../../engine/lab/workbench.ts';
 export type {
   BlockDescription,
   BlockUse,
