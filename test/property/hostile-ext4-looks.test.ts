@@ -15,6 +15,14 @@ const TEMPTING = [0, 1, 2, 0x7f, 0x80, 0xff];
 
 const nameOf = (index: number): string => `name ${String(index)} ${'x'.repeat(index % 100)}`;
 
+function layoutOf(
+  lab: FileSystemLab,
+  fileSystem: MountedFileSystem,
+): Result<readonly BlockRange[]> {
+  if (fileSystem.layout === undefined) throw new Error('no block map');
+  return lab.run(fileSystem.layout());
+}
+
 /** An image with an index of two levels, fragmented files and folders, and the blocks worth damaging. */
 function build(options: Readonly<Record<string, unknown>>): {
   readonly bytes: Uint8Array;
@@ -33,7 +41,7 @@ function build(options: Readonly<Record<string, unknown>>): {
   }
   lab.unmount(fileSystem);
   fileSystem = lab.mount('ext4');
-  const ranges: readonly BlockRange[] = expectOk(lab.run(fileSystem.layout?.() as never));
+  const ranges = expectOk(layoutOf(lab, fileSystem));
   lab.unmount(fileSystem);
   const metadata = ranges
     .filter(({ use }) => !['free', 'data', 'reserved', 'journal', 'outside'].includes(use))
@@ -56,8 +64,7 @@ function damage(bytes: Uint8Array, metadata: readonly number[], random: Random):
 }
 
 function look(lab: FileSystemLab, fileSystem: MountedFileSystem, isWritable: boolean): void {
-  const layout = lab.run(fileSystem.layout?.() as never) as unknown as
-    { ok: true; value: readonly BlockRange[] } | { ok: false };
+  const layout = layoutOf(lab, fileSystem);
   if (layout.ok) {
     let next = 0;
     for (const { deviceBlock, count } of layout.value) {
