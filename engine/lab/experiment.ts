@@ -29,6 +29,11 @@ export interface Target {
    * kernel's own mount of it, which can only be read.
    */
   readonly by?: 'engine' | 'host';
+  /**
+   * What becomes of an image that the run changes: 'before' keeps it as a snapshot first, 'restore' also puts that back afterwards.
+   * 'none' where absent. An image that the run makes itself needs none.
+   */
+  readonly snapshot?: 'none' | 'before' | 'restore';
   /** The person's consent, in words, that this run may change data in an image that the lab did not make. */
   readonly consentToWrite: boolean;
 }

@@ -10,6 +10,7 @@ import type { Terminal } from './terminal.ts';
 import { addImageCommands, CONSENT } from './workbench-program.ts';
 
 export interface RunOptions {
+  readonly snapshot?: 'none' | 'before' | 'restore';
   readonly output: 'text' | 'json';
   readonly set: readonly string[];
   readonly partition?: string;
@@ -69,6 +70,12 @@ function addRun(program: Command, terminal: Terminal, finish: Finish): void {
     )
     .option('--set <key=value>', 'set a key of the job, after the file (repeatable)', collect, [])
     .option('--partition <number>', 'partition of the disk in the image, from 1')
+    .addOption(
+      new Option(
+        '--snapshot <when>',
+        'keep an image that the run changes, or put it back afterwards',
+      ).choices(['none', 'before', 'restore']),
+    )
     .option('--consent', CONSENT, false)
     .action(async (job: string, options: RunOptions) => {
       const { run } = await import('./commands/run.ts');

@@ -12,6 +12,7 @@ import {
   explainRequestSchema,
   runIdSchema,
 } from './schemas.ts';
+import { grounds } from './grounds.ts';
 import type {
   Comparison, ExhibitInfo, ExhibitRun,
   Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, ParsedText, RunEvent,
@@ -96,6 +97,7 @@ export const contract = {
     /** Runs an exhibit on its old and on its fixed revision. */
     run: base.input(z.strictObject({ id: z.string().max(80) })).output(output<ExhibitRun>()),
   },
+  grounds,
   runs: {
     start: base.input(experimentSchema).output(output<{ runId: string }>()),
     /** Progress of a running run from now on; ends with 'ended'. Frames are dropped rather than queued. */
@@ -121,4 +123,5 @@ export const contract = {
 };
 export type Contract = typeof contract;
 export * from './types.ts';
+export type * from './grounds.ts';
 export type * from './workbench.ts';

@@ -74,6 +74,7 @@ const experimentObject = z.strictObject({
     fileSizeBytes: byteCount.nullable(),
     create: z.strictObject({ sizeBytes: byteCount }).nullable(),
     by: z.enum(['engine', 'host']).exactOptional(),
+    snapshot: z.enum(['none', 'before', 'restore']).exactOptional(),
     consentToWrite: z.boolean(),
   }),
   jobs: z.array(jobSchema).min(1).max(64),

@@ -176,8 +176,9 @@ export class Images {
     try {
       const isRaw = ask.fileSystemId === 'raw';
       await this.layOut(temporary, path, ask.sizeBytes, isRaw, how.signal);
-      if (ask.preallocate === true && !isRaw) await this.preallocate(temporary, ask.sizeBytes);
       if (!isRaw) await this.format(temporary, ask, how);
+      // Afterwards: a mkfs gives back what it does not need.
+      if (ask.preallocate === true && !isRaw) await this.preallocate(temporary, ask.sizeBytes);
       await syncFile(temporary);
       if (replaced) await rename(temporary, path);
       else await this.linkInto(temporary, path);
@@ -209,15 +210,16 @@ export class Images {
     how.onNotes?.(laidOut.notes);
   }
 
-  /** Blocks of the host for the whole file: by fallocate where it has that, else by writing zeros. */
+  /** Blocks of the host for the whole file: by fallocate where it has that, else by writing what is there. */
   private async preallocate(temporary: string, sizeBytes: number): Promise<void> {
     const { allocateFile } = await import('../host/native/holes.ts');
     const handle = await open(temporary, 'r+');
     try {
       if (allocateFile(handle.fd, sizeBytes, temporary)) return;
-      const zeros = Buffer.alloc(FILL_BYTES);
+      const bytes = Buffer.allocUnsafe(FILL_BYTES);
       for (let at = 0; at < sizeBytes; at += FILL_BYTES) {
-        await handle.write(zeros, 0, Math.min(FILL_BYTES, sizeBytes - at), at);
+        const { bytesRead } = await handle.read(bytes, 0, FILL_BYTES, at);
+        await handle.write(bytes, 0, bytesRead, at);
       }
     } finally {
       await handle.close();

@@ -69,7 +69,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const images = new Images(paths, made, engine);
   const workbench = new Workbench(paths, images, made, engine);
   await workbench.snapshots.purge();
-  const targets = new Targets(images, paths.images);
+  const targets = new Targets(images, paths.images, workbench.snapshots);
   const runs = new Runs({ journal, runsFolder: paths.runs, files, engine, targets });
   const grounds = new Grounds({ folder: paths.grounds, engine, runs, targets, images });
   let closing: Promise<void> | null = null;

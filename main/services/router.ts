@@ -78,7 +78,7 @@ function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: 
 /** The router of these services. */
 export function makeRouter(services: Services) {
   const lab = implementer();
-  const { host, images, workbench, experiments, gallery, runs } = services;
+  const { host, images, workbench, experiments, gallery, grounds, runs } = services;
   return lab.router({
     host: {
       facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
@@ -111,6 +111,17 @@ export function makeRouter(services: Services) {
     gallery: {
       list: lab.gallery.list.handler(() => gallery.list()),
       run: lab.gallery.run.handler(({ input }) => gallery.run(input.id)),
+    },
+    grounds: {
+      list: lab.grounds.list.handler(({ input }) => grounds.list(input)),
+      start: lab.grounds.start.handler(({ input }) => grounds.start(input)),
+      watch: lab.grounds.watch.handler(async function* ({ input, signal }) {
+        yield* hostErrors(grounds.watch(input.id, signal));
+      }),
+      cancel: lab.grounds.cancel.handler(({ input }) => grounds.cancel(input.id)),
+      get: lab.grounds.get.handler(({ input }) => grounds.get(input.id)),
+      results: lab.grounds.results.handler(() => grounds.results()),
+      remove: lab.grounds.remove.handler(({ input }) => grounds.remove(input.id)),
     },
     runs: {
       start: lab.runs.start.handler(({ input }) => runs.start(input)),

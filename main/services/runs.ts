@@ -340,10 +340,13 @@ export class Runs {
     const { files, engine, journal, targets } = this.parts;
     run.abort.signal.throwIfAborted();
     run.takeProgress(waitingProgress('Starting', run.experiment), []);
-    const target = await targets.make(run.experiment.target, run.abort.signal, (text) => {
+    const { signal } = run.abort;
+    const onPhase = (text: string): void => {
       run.takeProgress(waitingProgress(text, run.experiment), []);
-    });
-    run.abort.signal.throwIfAborted();
+    };
+    const guard = await targets.guard(run.experiment, signal, onPhase);
+    const target = await targets.make(run.experiment.target, signal, onPhase);
+    signal.throwIfAborted();
     const kept = new KeptRows(() => files.create(journal.resultPath(run.id)));
     run.engine = engine.startRun(
       { ...run.experiment, target },
@@ -358,6 +361,7 @@ export class Runs {
     this.listChanged.raise();
     const end = await run.engine.ended;
     run.takeProgress({ ...run.progress, phase: 'finishing', phaseText: 'Keeping the result' }, []);
+    await guard.restore();
     if (end.kind === 'ended') {
       const result = { ...end.result, experiment: run.experiment };
       await kept.finish(result);

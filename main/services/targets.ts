@@ -12,6 +12,7 @@ import type { Experiment, Target } from '../../engine/lab/experiment.ts';
 import { LAB_IMAGE_PREFIX } from '../contract/types.ts';
 import { consentProblem, overwriteProblem, type Images } from './images.ts';
 import { makeFolder } from './durable.ts';
+import type { Snapshots } from './workbench/snapshots.ts';
 
 /** Path of the target's image; null where it has none (memory, model). */
 export function imagePathOf(target: Target, imagesFolder: string): string | null {
@@ -46,11 +47,44 @@ const isThere = (path: string): Promise<boolean> =>
     () => false,
   );
 
+/** What a run does about the image that it changes. */
+export interface ImageGuard {
+  /** Puts the image back where the target asks for it. */
+  restore(): Promise<void>;
+}
+const NO_GUARD: ImageGuard = { restore: () => Promise.resolve() };
+
 export class Targets {
   constructor(
     private readonly images: Images,
     private readonly imagesFolder: string,
+    private readonly snapshots: Snapshots | null = null,
   ) {}
+
+  /** Takes the snapshot that the target asks for. Only of an image that is there, and that the run changes. */
+  async guard(
+    experiment: Experiment,
+    signal: AbortSignal,
+    onPhase: (text: string) => void,
+  ): Promise<ImageGuard> {
+    const { target, name } = experiment;
+    const path = this.pathOf(target);
+    const { snapshots } = this;
+    const isWanted = target.snapshot === 'before' || target.snapshot === 'restore';
+    if (!isWanted || path === null || snapshots === null) return NO_GUARD;
+    if (!changesImage(experiment) || !(await isThere(path))) return NO_GUARD;
+    onPhase(`Keeping ${path} as a snapshot`);
+    const { id } = await snapshots.take(path, `Before the run ${name}`.slice(0, 200), signal);
+    if (target.snapshot === 'before') return NO_GUARD;
+    return {
+      restore: async () => {
+        const changed = await snapshots.restore(id);
+        // The image is what the snapshot was, and nobody asked for what the run made of it.
+        if (changed !== null) await snapshots.remove(changed.id);
+        await snapshots.remove(id);
+      },
+    };
+  }
 
   pathOf(target: Target): string | null {
     return imagePathOf(target, this.imagesFolder);

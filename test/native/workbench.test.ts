@@ -23,6 +23,7 @@ import { forkEngine } from '../../main/host/spawn.ts';
 import { makeServices, type Services } from '../../main/services/index.ts';
 import { clientInProcess } from '../../main/services/router.ts';
 import { buildRealEngine } from '../support/engine/build.ts';
+import { experimentOf, jobOf } from '../support/engine/samples.ts';
 import { openTestLab, type TestLab } from '../support/engine/lab.ts';
 import { describeWith } from '../support/tools.ts';
 
@@ -342,4 +343,92 @@ describeWith(['e2fsprogs'], 'lays files out', () => {
     expect((await client.images.probe({ path })).probe?.freeBytes).toBe(before.probe?.freeBytes);
     isSound(path);
   });
+});
+
+describeWith(['e2fsprogs'], 'a run that changes an image', () => {
+  it.each(['before', 'restore'] as const)('with snapshot: %s', async (snapshot) => {
+    const path = await makeImage(`run-${snapshot}.img`);
+    await services.images.writeFile(path, '/data', once(Buffer.alloc(MIB, 7)), false);
+    const before = readFileSync(path);
+    const base = experimentOf('writes', {
+      jobs: [jobOf({ rw: 'randwrite', ioEngine: 'sync', ioDepth: 1, ioSizeBytes: MIB })],
+    });
+    const { runId } = await client.runs.start({
+      ...base,
+      target: {
+        device: { id: 'image-file', options: { path } },
+        fileSystem: { id: 'ext2', options: {} },
+        filePath: '/data',
+        fileSizeBytes: null,
+        create: null,
+        consentToWrite: false,
+        snapshot,
+      },
+    });
+    for await (const event of await client.runs.watch({ runId })) {
+      if (event.kind === 'ended') expect(event).toMatchObject({ state: 'finished' });
+    }
+    const isSame = readFileSync(path).equals(before);
+    const kept = await client.images.snapshots({ path });
+    expect(isSame).toBe(snapshot === 'restore');
+    expect(kept.map(({ note }) => note)).toEqual(
+      snapshot === 'restore' ? [] : ['Before the run writes'],
+    );
+    const [first] = kept;
+    if (first !== undefined) {
+      await client.images.restoreSnapshot({ id: first.id, consent: false });
+      expect(readFileSync(path).equals(before)).toBe(true);
+    }
+    isSound(path);
+  });
+});
+
+it.each([
+  ['ext4', ['e2fsprogs'], {}],
+  ['ext2', ['e2fsprogs'], { blockSize: '1024', inodeSize: '128' }],
+] as const)(
+  "makes %s by the host's own mkfs, preallocated",
+  async (fileSystemId, _tools, options) => {
+    const { fileSystems } = await client.host.catalogue();
+    const found = fileSystems.find(({ id }) => id === fileSystemId);
+    if (found?.formatters?.includes('system') !== true) {
+      expect(found?.formatters).toEqual(['lab']);
+      return;
+    }
+    const path = join(lab.paths.images, `system-${fileSystemId}.img`);
+    const ask = { path, name: null, sizeBytes: 16 * MIB, fileSystemId, options } as const;
+    const info = await client.images.make({ ...ask, formatter: 'system', preallocate: true });
+    expect(info).toMatchObject({ fileSystemId, refusal: null, madeByLab: true });
+    expect(info.allocatedBytes).toBeGreaterThanOrEqual(16 * MIB);
+    const other = {
+      ...ask,
+      path: `${path}2`,
+      formatter: 'system',
+      options: { unknown: 1 },
+    } as const;
+    expect(await refusalOf(client.images.make(other))).toBe('options.not-of-system');
+  },
+);
+
+it('a checker that is missing is named with its package', async () => {
+  const path = await makeImage('no-tool.img');
+  const { findProgram, requireProgram } = await import('../../main/services/workbench/programs.ts');
+  expect(findProgram('no-such-program-of-the-host')).toBeNull();
+  expect(() => requireProgram('no-such-program-of-the-host', 'its-package')).toThrow(
+    expect.objectContaining({
+      code: 'host.missing-program',
+      hint: expect.stringContaining('sudo apt install its-package') as string,
+    }),
+  );
+  const raw = join(lab.paths.images, 'raw.img');
+  await client.images.make({
+    path: raw,
+    name: null,
+    sizeBytes: MIB,
+    fileSystemId: 'raw',
+    options: {},
+  });
+  const check = client.images.fsck({ ...whole(raw), repair: false, consent: false });
+  expect(await refusalOf(check)).toBe('fsck.no-checker');
+  expect(await client.images.usedBy({ path })).toEqual([]);
 });

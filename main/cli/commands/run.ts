@@ -157,7 +157,11 @@ export async function prepareJob(
     options.partition === undefined
       ? {}
       : { partition: parseWhole(options.partition, '--partition', 1, 1024) };
-  const experiment: Experiment = { ...set, target: { ...target, ...partition, consentToWrite } };
+  const snapshot = options.snapshot === undefined ? {} : { snapshot: options.snapshot };
+  const experiment: Experiment = {
+    ...set,
+    target: { ...target, ...partition, ...snapshot, consentToWrite },
+  };
   const check = await client.experiments.check(experiment);
   if (check.problems.length > 0) return tellProblems(terminal, name, check.problems);
   if (options.output === 'text') {

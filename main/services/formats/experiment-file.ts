@@ -151,6 +151,14 @@ export const TARGET_KEYS: readonly SectionKey[] = [
     },
   },
   {
+    key: 'snapshot',
+    form: 'none, before or restore',
+    help: 'Keeps an image that the run changes as a snapshot first; restore also puts it back afterwards. Left out: none.',
+    read: (text, draft) => {
+      setTarget(draft, { snapshot: readChoice(text, ['none', 'before', 'restore'] as const) });
+    },
+  },
+  {
     key: 'consent_to_write',
     form: 'true or false',
     help: 'The run may change an image that the lab did not make.',
@@ -494,6 +502,7 @@ export function writeExperimentFile(experiment: Experiment): string {
   if (target.fileSizeBytes !== null) lines.push(`  file_size: ${writeSize(target.fileSizeBytes)}`);
   if (target.create !== null) lines.push(`  create: ${writeSize(target.create.sizeBytes)}`);
   if (target.by !== undefined) lines.push(`  by: ${target.by}`);
+  if (target.snapshot !== undefined) lines.push(`  snapshot: ${target.snapshot}`);
   if (target.consentToWrite) lines.push('  consent_to_write: true');
   lines.push(`revision: ${scalar(experiment.revision)}`, `trace: ${scalar(trace.level)}`);
   if (trace.rowsMax !== DEFAULT_ROWS_MAX) lines.push(`trace_rows: ${String(trace.rowsMax)}`);
