@@ -14,6 +14,11 @@
  * what is lost is metadata of operations that nobody synced. Bitmaps may be behind in either direction; fsck rebuilds them, and a
  * mount of an image that was not left clean looks first (mount.ts).
  *
+ * What does not follow: a disk that tears a sector in its middle can leave half of an inode's record. Block pointers survive that, each
+ * being old or new. The four extents that lie in the record do not always: an entry that moved in it can come out with the length of one
+ * and the place of another, of the same file. Likewise a superblock torn at mount or unmount is repaired from a copy, which an image of
+ * one group has not. Only a journal could help; this code leaves the image's own alone.
+ *
  * Rules: 1. One commit at a time. 2. Nobody waits for a commit while holding an inode lock. 3. Copies are written, not the buffers, so
  * that later changes wait for their own data. 4. A failed write makes everything of this commit dirty again.
  */
