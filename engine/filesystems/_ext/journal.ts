@@ -409,10 +409,12 @@ class Log {
   /** Fast commits count where they follow the last whole transaction. */
   private *refuseFastCommits(shape: JournalShape, sequence: number): Task<void> {
     if (!this.has(JOURNAL_INCOMPAT.fast_commit)) return;
-    const head = view(yield* this.read(shape.end));
+    // The block right behind the ring belongs to neither.
+    const area = shape.end + 1;
+    const head = view(yield* this.read(area));
     const isHead = head.getUint16(0, true) === FAST_COMMIT_HEAD;
     if (!isHead || head.getUint32(8, true) !== sequence) return;
-    const where = `fast commit area, block ${String(this.map[shape.end])}, field fc_tid`;
+    const where = `fast commit area, block ${String(this.map[area])}, field fc_tid`;
     throw wayOut('the journal holds fast commits (fast_commit) that were not replayed', where);
   }
 }
