@@ -5,6 +5,7 @@
  *
  *   GET /bulk/runs/ID/requests?from=NS&to=NS   columns, see `encodeRequestColumns`
  *   GET /bulk/runs/ID/export?format=json|fio|csv|parquet|yaml|latency-log
+ *   GET /bulk/images/get?path=IMAGE&file=FILE[&partition=N]   the content of a file inside an image, as a download
  *
  * Layout of request columns, little endian, every column starts at a multiple of 8:
  *   header 4 x u32 {magic 'DIOR', version 1, rowCount, sampledEvery}
@@ -18,6 +19,16 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const bulkRequestsPath = (runId: string): string => `/bulk/runs/${runId}/requests`;
 export const bulkExportPath = (runId: string, format: ExportFormat): string =>
   `/bulk/runs/${runId}/export?format=${format}`;
+
+/** `file` in the image at `place`, as a browser downloads it. */
+export function bulkImageFilePath(
+  place: { readonly path: string; readonly partition: number | null },
+  file: string,
+): string {
+  const query = new URLSearchParams({ path: place.path, file });
+  if (place.partition !== null) query.set('partition', String(place.partition));
+  return `/bulk/images/get?${query.toString()}`;
+}
 
 const MAGIC = 0x524f4944;
 const HEADER_BYTES = 16;

@@ -8,11 +8,14 @@ import { mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import * as z from 'zod';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
 import { encodeRequestColumns, EXPORT_FORMATS, type ExportFormat } from '../contract/bulk.ts';
 import { runIdSchema } from '../contract/schemas.ts';
+import { placeSchema } from '../contract/workbench.ts';
 import { failureData } from '../host/failure.ts';
 import { formatExperiment, formatFioResult } from './formats/index.ts';
+import type { Images } from './images.ts';
 import type { Journal, JournalEntry } from './journal.ts';
 import type { ResultFiles } from './result-file.ts';
 import type { Runs } from './runs.ts';
@@ -39,6 +42,12 @@ const LATENCY_LOG = (alias: string): string =>
 /** One column of finished lines: nothing to separate or to quote. */
 const LINES = "FORMAT csv, HEADER false, DELIM '\t', QUOTE '', ESCAPE ''";
 
+const imageFileSchema = z.strictObject({
+  path: placeSchema.shape.path,
+  file: z.string().min(1).max(4096),
+  partition: z.coerce.number().int().min(1).max(1024).optional(),
+});
+
 const STATUS_BY_EXIT: Readonly<Record<number, number>> = { 64: 400, 65: 422, 66: 404, 77: 403 };
 
 export class Bulk {
@@ -46,6 +55,7 @@ export class Bulk {
     private readonly runs: Runs,
     private readonly journal: Journal,
     private readonly files: ResultFiles,
+    private readonly images: Images,
   ) {}
 
   /** Answers a GET below /bulk/. Refusals are `HostErrorData` as JSON. Never rejects. */
@@ -60,6 +70,7 @@ export class Bulk {
   }
 
   private async answer(url: URL): Promise<Response> {
+    if (url.pathname === '/bulk/images/get') return this.imageFile(url.searchParams);
     const [, root, kind, id, what, ...rest] = url.pathname.split('/');
     const isKnown = root === 'bulk' && kind === 'runs' && rest.length === 0;
     if (!isKnown || !runIdSchema.safeParse(id).success) throw unknownPath(url);
@@ -68,6 +79,49 @@ export class Bulk {
     const format = url.searchParams.get('format') as ExportFormat;
     if (what !== 'export' || !EXPORT_FORMATS.includes(format)) throw unknownPath(url);
     return this.export(entry, format);
+  }
+
+  /** Content of a file inside an image; its first piece, or its refusal, is there before the answer begins. */
+  private async imageFile(query: URLSearchParams): Promise<Response> {
+    const ask = imageFileSchema.safeParse(Object.fromEntries(query));
+    if (!ask.success) {
+      throw new HostError({
+        code: 'bulk.bad-query',
+        message: 'path and file name a file inside an image, partition is a whole number',
+        where: '/bulk/images/get',
+        exitCode: 64,
+      });
+    }
+    const { path, file, partition = null } = ask.data;
+    const { images } = this;
+    const channel = new TransformStream<Uint8Array, Uint8Array>();
+    const writer = channel.writable.getWriter();
+    const begun = new Promise<void>((resolve, reject) => {
+      const take = async (bytes: Uint8Array): Promise<void> => {
+        resolve();
+        await writer.ready;
+        await writer.write(bytes);
+      };
+      images.readFile(path, file, take, partition).then(
+        () => {
+          resolve();
+          // Fails only where the reader has gone, who then wants no more.
+          writer.close().catch(() => undefined);
+        },
+        (error: unknown) => {
+          reject(error as Error);
+          writer.abort(error).catch(() => undefined);
+        },
+      );
+    });
+    await begun;
+    const name = (file.split('/').at(-1) ?? 'file').replace(/[^A-Za-z0-9._-]+/g, '-').slice(0, 100);
+    return new Response(channel.readable, {
+      headers: {
+        'content-type': 'application/octet-stream',
+        'content-disposition': `attachment; filename="${name}"`,
+      },
+    });
   }
 
   private async requests(entry: JournalEntry, query: URLSearchParams): Promise<Response> {

@@ -82,7 +82,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     gallery: new Gallery(engine),
     grounds,
     runs,
-    bulk: new Bulk(runs, journal, files),
+    bulk: new Bulk(runs, journal, files, images),
     close: () =>
       (closing ??= (async () => {
         await grounds.close();

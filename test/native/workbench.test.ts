@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { bulkImageFilePath } from '../../main/contract/bulk.ts';
 import type { LayoutRecipe, TransferEvent } from '../../main/contract/index.ts';
 import type { LabClient } from '../../main/contract/client.ts';
 import { hostErrorOf } from '../../main/contract/client.ts';
@@ -431,4 +432,25 @@ it('a checker that is missing is named with its package', async () => {
   const check = client.images.fsck({ ...whole(raw), repair: false, consent: false });
   expect(await refusalOf(check)).toBe('fsck.no-checker');
   expect(await client.images.usedBy({ path })).toEqual([]);
+});
+
+it('gives a file inside an image as a download', async () => {
+  const path = await makeImage('download.img');
+  const content = Buffer.alloc(9 * MIB + 77, 'some bytes ');
+  await services.images.writeFile(path, '/a file', once(content), false);
+  const ask = (query: string) => services.bulk.handle(new Request(`http://lab${query}`));
+  const given = await ask(bulkImageFilePath(whole(path), '/a file'));
+  expect(given.headers.get('content-disposition')).toBe('attachment; filename="a-file"');
+  expect(Buffer.from(await given.arrayBuffer()).equals(content)).toBe(true);
+  const gone = await ask(bulkImageFilePath(whole(path), '/none'));
+  expect([gone.status, ((await gone.json()) as { code: string }).code]).toEqual([
+    404,
+    'image.no-entry',
+  ]);
+  expect((await ask('/bulk/images/get?path=/x')).status).toBe(400);
+  expect((await ask(bulkImageFilePath({ path: 'x', partition: 3 }, '/f'))).status).toBe(400);
+  // A reader that goes after the first piece holds nobody up.
+  const half = await ask(bulkImageFilePath(whole(path), '/a file'));
+  await half.body?.cancel();
+  expect((await client.images.probe({ path })).refusal).toBeNull();
 });
