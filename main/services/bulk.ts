@@ -108,8 +108,8 @@ export class Bulk {
           // Fails only where the reader has gone, who then wants no more.
           writer.close().catch(() => undefined);
         },
-        (error: unknown) => {
-          reject(error as Error);
+        (error: Error) => {
+          reject(error);
           writer.abort(error).catch(() => undefined);
         },
       );

@@ -17,8 +17,8 @@ import { requireProgram, runProgramOfHost, type Ran } from './programs.ts';
 interface Checker {
   readonly tool: string;
   readonly debianPackage: string;
-  /** Makes it say its version; the first number in what it says is that. */
-  readonly versionWords: readonly string[];
+  /** Makes it say its version: the first number in what it says. Null: it says so at each run. */
+  readonly versionWords: readonly string[] | null;
   check(path: string): readonly string[];
   /** Null: it has no repair that could be done unattended. */
   readonly repair: ((path: string) => readonly string[]) | null;
@@ -56,7 +56,7 @@ const e2fsck: Checker = {
 const fsckFat: Checker = {
   tool: 'fsck.fat',
   debianPackage: 'dosfstools',
-  versionWords: ['--help'],
+  versionWords: null,
   check: (path) => ['-n', '-v', path],
   repair: (path) => ['-y', '-w', '-v', path],
   atOffset: null,
@@ -138,10 +138,10 @@ export async function runFsck(ask: FsckAsk, signal?: AbortSignal): Promise<FsckR
       exitCode: 65,
     });
   }
-  const version = await versionOf(program, checker);
   const snapshotId = ask.repair ? await ask.beforeRepair() : null;
   const { ran, words, isSecondPass } = await onPlace(ask, checker, program, signal);
   const meant = checker.meaning(ran.exitCode);
+  const version = await versionOf(program, checker, ran.output);
   const isRepaired = isSecondPass && meant.state === 'clean';
   const state = isRepaired ? 'repaired' : meant.state;
   const text = isRepaired ? 'errors were corrected; a second pass is clean' : meant.text;
@@ -162,8 +162,10 @@ export async function runFsck(ask: FsckAsk, signal?: AbortSignal): Promise<FsckR
 const quoted = (word: string): string =>
   /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 
-async function versionOf(program: string, checker: Checker): Promise<string> {
-  const { output } = await runProgramOfHost(program, checker.versionWords);
+async function versionOf(program: string, checker: Checker, said: string): Promise<string> {
+  const { versionWords } = checker;
+  const output =
+    versionWords === null ? said : (await runProgramOfHost(program, versionWords)).output;
   return /\d+\.\d+(?:\.\d+)*(?:-\w+)?/.exec(output)?.[0] ?? 'unknown';
 }
 
