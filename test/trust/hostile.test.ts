@@ -7,7 +7,7 @@ import { hostileSuite } from './hostile.ts';
 import { casesOf, imageFolder, SEED, sizeOf } from './images.ts';
 import { recordResult } from './results.ts';
 
-const IMAGES = sizeOf('DIOLAB_HOSTILE_IMAGES', 150);
+const IMAGES = sizeOf('DIOLAB_HOSTILE_IMAGES', 30);
 const FROM = sizeOf('DIOLAB_HOSTILE_FROM', 0);
 const MINUTES = sizeOf('DIOLAB_TRUST_MINUTES', 60);
 const MEMORY_MIB_MAX = 256;
