@@ -103,7 +103,7 @@ function toolVersions() {
   });
 }
 
-function page(table, values, isGood) {
+export function page(table, values, isGood) {
   return [
     '# The last run of the trust suites',
     '',
