@@ -24,9 +24,10 @@ const FLAGS = [
   '-fstack-protector-strong',
   '-D_FORTIFY_SOURCE=2',
   '-fPIE',
-  '-pie',
   '-Wl,-z,relro,-z,now',
 ];
+/** Static: no loader looks for libraries, or at LD_PRELOAD, before the program's first line. Some systems have libc only as a library. */
+const LINKS = ['-static-pie', '-pie'];
 
 /** The C compiler of this system: $CC, cc, gcc or clang; null where there is none. */
 export function findCompiler() {
@@ -54,7 +55,10 @@ export function buildHelper({ source = helperSource, path = helperPath, force = 
   }
   mkdirSync(dirname(path), { recursive: true });
   const next = `${path}.${process.pid}`;
-  const made = spawnSync(compiler, [...FLAGS, '-o', next, source], { encoding: 'utf8' });
+  const build = (link) =>
+    spawnSync(compiler, [...FLAGS, link, '-o', next, source], { encoding: 'utf8' });
+  let made = build(LINKS[0]);
+  if (made.status !== 0 && /-lc\b|libc\.a/.test(made.stderr)) made = build(LINKS[1]);
   if (made.status !== 0) {
     rmSync(next, { force: true });
     throw new Error(`${compiler}: ${made.stderr || made.error?.message || 'failed'}`);

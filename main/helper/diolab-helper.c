@@ -10,14 +10,15 @@
  *   one device:  free --ATTACH--> attached --VERIFY_MOUNT--> mounted --UNMOUNT--> attached --DETACH--> free
  *
  * Rules
- *  1. Nothing of the caller's is touched before it passed its checks; what is refused changed nothing, and its file is closed.
+ *  1. Nothing of the caller's is touched before it passed its checks; what is refused changed nothing, and its file is closed. What may
+ *     never answer (a file of a user-space file system, a device of somebody else's) is touched by a child only, with a deadline.
  *  2. The loop device is opened exclusively, configured through that descriptor, read back through it, and handed out as it is. The
  *     helper keeps a second, read-only one, which keeps the device alive and never claims it. So "is the caller's descriptor still
  *     out" is a question to the kernel: whether an exclusive open succeeds.
  *  3. Everything the helper makes dies with its last descriptor (AUTOCLEAR, a detached mount). Only a trace instance does not, and
  *     that one carries pid and start time in its name, so that the next helper can tell a dead one's.
  *  4. Paths opened: /dev/loop-control, /dev/loopN, /sys/block, /sys/kernel/tracing/instances/..., /proc/PID/stat, /proc/swaps. No
- *     other, and no exec.
+ *     other (the log is a socket that is connected to), and no exec.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -32,7 +33,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,23 +53,21 @@
 #include <unistd.h>
 
 enum { MAGIC = 0x4c4f4944, VERSION = 1 };                       /* "DIOL" in memory */
-enum { FRAME_BYTES = 64, FDS_RECEIVED_MAX = 253, LOOP_MAJOR = 7 };
+enum { FRAME_BYTES = 64, LOOP_MAJOR = 7 };
 enum { DEVICES_MAX = 8, MOUNTS_MAX = 2, TRACE_SECONDS_MAX = 600, TRACE_KIB_MAX = 4096 };
-enum { RATE_PER_SECOND = 10, RATE_BURST = 20, LOOP_NUMBER_MAX = 1023, ATTACH_TRIES = 16 };
+enum { RATE_PER_SECOND = 10, RATE_BURST = 20, ATTACH_TRIES = 16, END_SECONDS_MAX = 3 };
 static const uint64_t IMAGE_BYTES_MIN = 64ULL << 10, IMAGE_BYTES_MAX = 64ULL << 30;
-static const int64_t IDLE_MS_MAX = 8LL * 60 * 60 * 1000, GONE_MS_MAX = 2000, FIRST_TOUCH_MS_MAX = 1000;
-static const uint32_t BTRFS_MAGIC = 0x9123683e, XFS_MAGIC = 0x58465342, EXT_MAGIC = 0xef53, TMPFS_MAGIC_NUMBER = 0x01021994;
-static const char *const TRACING = "/sys/kernel/tracing";
+static const int64_t IDLE_MS_MAX = 8LL * 60 * 60 * 1000, GONE_MS_MAX = 2000, CHILD_MS_MAX = 1000;
 
 enum verb { HELLO = 1, ATTACH, DETACH, VERIFY_MOUNT, UNMOUNT, TRACE_START, TRACE_STOP, STATUS, BYE, VERB_END };
 enum { FLAG_READ_ONLY = 1, FLAG_DIRECT_IO = 2 };
-enum event_set { EVENTS_BIO = 1, EVENTS_REQUEST, EVENTS_ALL };
+enum event_set { EVENTS_BIO = 1, EVENTS_REQUEST = 2, EVENTS_ALL = EVENTS_BIO | EVENTS_REQUEST };
 
 /* What a reply says. 0: done. R1 to R12 are 101 to 112. Host errors are 1000 plus the errno, with the step in values[0]. */
 enum status {
     OK = 0,
-    E_FRAME = 1, E_VERSION, E_VERB, E_FLAGS, E_RESERVED, E_FDS, E_ORDER, E_ID, E_RATE, E_ARGUMENT, E_HANDLE, E_BUSY, E_DIO, E_LIMIT,
-    E_MISSING,
+    E_FRAME = 1, E_VERSION, E_VERB, E_FLAGS, E_RESERVED, E_FDS, E_ORDER, E_ID, E_RATE, E_ARGUMENT, E_HANDLE, E_BUSY, E_DIO,
+    E_MISSING = 15,
     E_RULE = 100,
     E_HOST = 1000,
 };
@@ -108,13 +106,14 @@ static struct {
     bool is_on;
     char name[64];
     int64_t ends_at_ms;
+    const struct device *watched[2];    /* may be one and the same; not detached before the trace is gone */
 } trace;
 
 static uid_t caller;
 static bool is_open;
 static uint32_t last_id;
 static uint64_t requests, refused;
-static int log_fd = -1;
+static int log_fd = -1, instances_fd = -1;
 
 static int64_t now_ms(void)
 {
@@ -123,55 +122,37 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-static void pause_ms(long milliseconds)
+/* Closes what may be open, and leaves the errno that is still wanted. */
+static void close_quietly(int fd)
 {
-    struct timespec length = { 0, milliseconds * 1000000 };
-    nanosleep(&length, NULL);
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
 }
 
 /* One datagram for the system's log, numbers only: no library of a log that would read time zones. At most 20 a second. */
-static void log_line(const char *format, ...)
+static void log_request(unsigned verb, unsigned id, int status)
 {
     static int64_t second;
     static int lines;
-    if (now_ms() / 1000 != second) {
-        second = now_ms() / 1000;
+    char text[120];
+    if (now_ms() / 1000 != second)
         lines = 0;
-    }
-    if (log_fd < 0 || ++lines > 20)
-        return;
-    char text[200];
-    int length = snprintf(text, sizeof text, "<86>diolab-helper[%d]: ", getpid());
-    va_list values;
-    va_start(values, format);
-    length += vsnprintf(text + length, sizeof text - (size_t)length, format, values);
-    va_end(values);
-    if (length > (int)sizeof text - 1)
-        length = (int)sizeof text - 1;
-    send(log_fd, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    second = now_ms() / 1000;
+    int length = snprintf(text, sizeof text, "<86>diolab-helper[%d]: verb %u id %u status %d", getpid(), verb, id, status);
+    if (lines++ < 20)
+        send(log_fd, text, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void open_log(void)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/dev/log" };
     log_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (log_fd >= 0 && connect(log_fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        close(log_fd);
-        log_fd = -1;
-    }
+    connect(log_fd, (struct sockaddr *)&address, sizeof address);     /* where nobody listens, sending fails, and that is all */
 }
 
-/* ---- Small files of the kernel's ---------------------------------------------------------------------------------------------- */
-
-static bool write_text(const char *path, const char *text)
-{
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return false;
-    bool is_done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-    close(fd);
-    return is_done;
-}
+/* ---- Tracing ---------------------------------------------------------------------------------------------------------------------- */
 
 /* The start time of a process in clock ticks (field 22 of its stat), or 0 where there is no such process. */
 static unsigned long long start_time_of(long pid)
@@ -179,67 +160,53 @@ static unsigned long long start_time_of(long pid)
     char path[64], text[1024];
     snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    if (length <= 0)
-        return 0;
-    text[length] = 0;
+    ssize_t length = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    close_quietly(fd);
+    text[length > 0 ? length : 0] = 0;
     char *at = strrchr(text, ')');      /* the name in parentheses may hold anything, but it ends at the last one */
     for (int field = 2; at != NULL && field < 22; field++)
         at = strchr(at + 1, ' ');
     return at == NULL ? 0 : strtoull(at + 1, NULL, 10);
 }
 
-/* ---- Tracing ---------------------------------------------------------------------------------------------------------------------- */
-
-static bool has_tracing(void)
+/* Mounts it where it is not: for us alone, since the mount namespace is. -1 where this kernel has none. */
+static void open_tracing(void)
 {
     struct statfs found;
-    return statfs(TRACING, &found) == 0 && (uint32_t)found.f_type == TRACEFS_MAGIC;
+    if (statfs("/sys/kernel/tracing", &found) != 0 || (uint32_t)found.f_type != TRACEFS_MAGIC)
+        syscall(SYS_mount, "tracefs", "/sys/kernel/tracing", "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
+    instances_fd = open("/sys/kernel/tracing/instances", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-/* Ours alone, since the mount namespace is: nobody else sees it. */
-static void mount_tracing(void)
+static int open_trace_file(const char *file, int flags)
 {
-    if (!has_tracing())
-        syscall(SYS_mount, "tracefs", TRACING, "tracefs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
-}
-
-static void trace_path(char *path, size_t size, const char *name, const char *file)
-{
-    snprintf(path, size, "%s/instances/%s%s%s", TRACING, name, *file == 0 ? "" : "/", file);
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", trace.name, file);
+    return openat(instances_fd, path, flags | O_CLOEXEC | O_NOFOLLOW);
 }
 
 static bool write_trace_file(const char *file, const char *text)
 {
-    char path[200];
-    trace_path(path, sizeof path, trace.name, file);
-    return write_text(path, text);
+    int fd = open_trace_file(file, O_WRONLY);
+    bool is_done = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close_quietly(fd);
+    return is_done;
 }
 
 /* Removes the instances of helpers that are not alive any more: a kill -9 leaves them. */
 static void sweep_traces(void)
 {
-    char path[200];
-    snprintf(path, sizeof path, "%s/instances", TRACING);
-    DIR *folder = opendir(path);
-    if (folder == NULL)
-        return;
-    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    int fd = fcntl(instances_fd, F_DUPFD_CLOEXEC, 3);
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
         long pid;
         unsigned long long started;
         char rest;
-        if (strlen(entry->d_name) >= sizeof trace.name)
-            continue;
-        if (sscanf(entry->d_name, "diolab-%ld-%llu%c", &pid, &started, &rest) != 2 || start_time_of(pid) == started)
-            continue;
-        char victim[200];
-        trace_path(victim, sizeof victim, entry->d_name, "");
-        rmdir(victim);
+        if (sscanf(entry->d_name, "diolab-%ld-%llu%c", &pid, &started, &rest) == 2 && start_time_of(pid) != started)
+            unlinkat(instances_fd, entry->d_name, AT_REMOVEDIR);
     }
-    closedir(folder);
+    if (folder != NULL)
+        closedir(folder);
 }
 
 /* True once the instance is gone: the kernel keeps it while the caller reads from it. */
@@ -247,16 +214,11 @@ static bool stop_trace(int64_t wait_ms)
 {
     if (!trace.is_on)
         return true;
-    char path[200];
     write_trace_file("tracing_on", "0");
     write_trace_file("events/enable", "0");
-    trace_path(path, sizeof path, trace.name, "");
-    for (int64_t until = now_ms() + wait_ms;; pause_ms(20)) {
-        if (rmdir(path) == 0 || errno == ENOENT)
-            break;
+    for (int64_t until = now_ms() + wait_ms; unlinkat(instances_fd, trace.name, AT_REMOVEDIR) != 0 && errno != ENOENT; usleep(20 * 1000))
         if (now_ms() >= until)
             return false;
-    }
     trace.is_on = false;
     return true;
 }
@@ -269,9 +231,7 @@ static int open_loop(int number, int flags)
     snprintf(path, sizeof path, "/dev/loop%d", number);
     int fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat found;
-    if (fd < 0)
-        return -1;
-    if (fstat(fd, &found) == 0 && S_ISBLK(found.st_mode) && major(found.st_rdev) == LOOP_MAJOR && minor(found.st_rdev) == (unsigned)number)
+    if (fd < 0 || (fstat(fd, &found) == 0 && S_ISBLK(found.st_mode) && found.st_rdev == makedev(LOOP_MAJOR, (unsigned)number)))
         return fd;
     close(fd);
     errno = ENODEV;
@@ -288,24 +248,22 @@ static bool is_behind(int loop_fd, dev_t image_device, ino_t image_inode)
 static bool is_claimed(const struct device *device)
 {
     int fd = open_loop(device->number, O_RDONLY | O_EXCL);
-    if (fd < 0)
-        return errno == EBUSY;
-    close(fd);
-    return false;
+    bool is_busy = fd < 0 && errno == EBUSY;
+    close_quietly(fd);
+    return is_busy;
 }
 
 static bool is_gone(const struct device *device)
 {
     int fd = open_loop(device->number, O_RDONLY);
-    if (fd < 0)
-        return errno == ENXIO || errno == ENOENT || errno == ENODEV;
-    bool is_ours = is_behind(fd, device->image_device, device->image_inode);
-    close(fd);
-    return !is_ours;
+    bool is_other = fd >= 0 && !is_behind(fd, device->image_device, device->image_inode);
+    bool is_absent = fd < 0 && (errno == ENXIO || errno == ENOENT || errno == ENODEV);
+    close_quietly(fd);
+    return is_other || is_absent;
 }
 
-/* R9: whether any loop device of the system has this file behind it. */
-static bool is_attached(dev_t image_device, ino_t image_inode)
+/* R9: whether any loop device of the system but the one of this number has this file behind it. */
+static bool is_attached(const struct stat *image, int but_number)
 {
     DIR *folder = opendir("/sys/block");
     if (folder == NULL)
@@ -313,14 +271,11 @@ static bool is_attached(dev_t image_device, ino_t image_inode)
     bool is_found = false;
     for (struct dirent *entry; !is_found && (entry = readdir(folder)) != NULL;) {
         int number;
-        char rest;
-        if (sscanf(entry->d_name, "loop%d%c", &number, &rest) != 1 || number < 0 || number > LOOP_NUMBER_MAX)
+        if (sscanf(entry->d_name, "loop%d", &number) != 1 || number == but_number)
             continue;
         int fd = open_loop(number, O_RDONLY);
-        if (fd < 0)
-            continue;
-        is_found = is_behind(fd, image_device, image_inode);
-        close(fd);
+        is_found = fd >= 0 && is_behind(fd, image->st_dev, image->st_ino);
+        close_quietly(fd);
     }
     closedir(folder);
     return is_found;
@@ -352,47 +307,82 @@ static bool release_device(struct device *device, int64_t until_ms)
         close(device->keep_fd);
         device->keep_fd = -1;
     }
-    while (!is_gone(device)) {
+    for (; !is_gone(device); usleep(10 * 1000))
         if (now_ms() >= until_ms)
             return false;
-        pause_ms(10);
-    }
     device->handle = 0;
     return true;
 }
 
-/* ---- The rules of ATTACH ---------------------------------------------------------------------------------------------------------- */
+/* ---- What comes in, and the rules of ATTACH ------------------------------------------------------------------------------------------ */
 
 /*
- * A file of a user-space file system may never answer. So the first look is a child's, which dies after a second; it has nothing but
- * the file. 0: a file system of the list; else the file is refused (R6).
+ * One datagram. Where `fd` is given, there is room for one descriptor; else for none, and the kernel drops what came without ever
+ * giving it to us: closing it could take forever. `is_cut`: there were more descriptors than room.
  */
-static int first_touch(int image_fd)
+static ssize_t receive(struct request *request, int flags, int *fd, bool *is_cut)
 {
-    pid_t child = fork();
-    if (child < 0)
-        return -1;
-    if (child == 0) {
-        struct statfs system;
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (dup2(image_fd, 0) != 0 || syscall(SYS_close_range, 1U, ~0U, 0) != 0 || fstatfs(0, &system) != 0)
-            _exit(1);
-        uint32_t type = (uint32_t)system.f_type;
-        _exit(type == EXT_MAGIC || type == XFS_MAGIC || type == BTRFS_MAGIC || type == TMPFS_MAGIC_NUMBER ? 0 : 1);
+    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    struct iovec part = { request, sizeof *request };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+    memset(request, 0, sizeof *request);
+    if (fd != NULL) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_LEN(sizeof(int));
     }
-    int result;
-    for (int64_t until = now_ms() + FIRST_TOUCH_MS_MAX;; pause_ms(2)) {
-        pid_t ended = waitpid(child, &result, WNOHANG);
-        if (ended == child)
-            return WIFEXITED(result) && WEXITSTATUS(result) == 0 ? 0 : -1;
-        if (ended < 0)
-            return -1;
+    ssize_t length = recvmsg(0, &message, flags | MSG_TRUNC | MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    struct cmsghdr *header = fd != NULL && length >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    *is_cut = length >= 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+    return length;
+}
+
+/*
+ * What is asked in a child: touching these may never end, and then not even SIGKILL ends the child (the server of a FUSE file has the
+ * request already). Such a child is left to itself, holds nothing of ours, and no other is started before it is gone.
+ */
+enum question { TOUCH_NEXT_FILE, IS_ATTACHED };
+
+static int answer(enum question question, const struct stat *image, int but_number)
+{
+    struct request request;
+    struct statfs system;
+    bool is_cut;
+    int fd = -1;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (question == IS_ATTACHED)
+        return syscall(SYS_close_range, 0U, ~0U, 0) != 0 || is_attached(image, but_number) ? R9_ATTACHED : OK;
+    /* A look at the datagram: this child has a copy of the file that came with it, and the parent nothing yet. */
+    if (receive(&request, MSG_PEEK, &fd, &is_cut) != FRAME_BYTES || is_cut || fd < 0)
+        return R1_ONE_FD;
+    if (dup2(fd, 0) != 0 || syscall(SYS_close_range, 1U, ~0U, 0) != 0 || fstatfs(0, &system) != 0)
+        return R6_FILE_SYSTEM;
+    switch ((uint32_t)system.f_type) {
+    case EXT4_SUPER_MAGIC: case XFS_SUPER_MAGIC: case BTRFS_SUPER_MAGIC: case TMPFS_MAGIC: return OK;
+    default: return R6_FILE_SYSTEM;
+    }
+}
+
+/* OK, or the status of the rule that the child found broken; of `unanswered` where it did not end in time. */
+static int ask_child(enum question question, const struct stat *image, int but_number, int unanswered)
+{
+    static pid_t stuck;
+    int result = 0;
+    if (stuck > 0 && waitpid(stuck, NULL, WNOHANG) == 0)
+        return E_RULE + unanswered;
+    pid_t child = fork();
+    if (child == 0)
+        _exit(answer(question, image, but_number));
+    for (int64_t until = now_ms() + CHILD_MS_MAX; child > 0 && waitpid(child, &result, WNOHANG) == 0; usleep(1000))
         if (now_ms() >= until) {
             kill(child, SIGKILL);
-            waitpid(child, &result, 0);
-            return -1;
+            stuck = child;
+            return E_RULE + unanswered;
         }
-    }
+    if (child < 0 || !WIFEXITED(result))
+        return E_RULE + unanswered;
+    return WEXITSTATUS(result) == OK ? OK : E_RULE + WEXITSTATUS(result);
 }
 
 /* R8. A swap file answers ETXTBSY before anything else is looked at; a range beyond every limit keeps the question harmless. */
@@ -401,18 +391,15 @@ static bool is_swap(int image_fd, const struct stat *image)
     if (fallocate(image_fd, FALLOC_FL_KEEP_SIZE, LLONG_MAX, LLONG_MAX) != 0 && errno == ETXTBSY)
         return true;
     FILE *list = fopen("/proc/swaps", "re");       /* for a read-only descriptor, which fallocate does not take */
-    if (list == NULL)
-        return false;
     char line[PATH_MAX + 100];
+    struct stat found;
     bool is_found = false;
-    while (!is_found && fgets(line, sizeof line, list) != NULL) {
-        struct stat found;
-        char *end = strpbrk(line, " \t\n");
-        if (end != NULL)
-            *end = 0;
+    while (list != NULL && !is_found && fgets(line, sizeof line, list) != NULL) {
+        line[strcspn(line, " \t\n")] = 0;
         is_found = line[0] == '/' && stat(line, &found) == 0 && found.st_dev == image->st_dev && found.st_ino == image->st_ino;
     }
-    fclose(list);
+    if (list != NULL)
+        fclose(list);
     return is_found;
 }
 
@@ -435,13 +422,11 @@ static bool holds_lock(int image_fd, bool is_read_only)
 /* R11. Its file system lies on one of our devices: by its device number, or (btrfs has numbers of its own) by our mount. */
 static bool is_nested(const struct stat *image, uint64_t mount_id)
 {
-    for (int slot = 0; slot < DEVICES_MAX; slot++) {
-        const struct device *device = &devices[slot];
+    for (const struct device *device = devices; device < devices + DEVICES_MAX; device++) {
+        bool is_mounted = device->mount_fd >= 0 || device->was_mounted;
         if (device->handle == 0)
             continue;
-        if (image->st_dev == makedev(LOOP_MAJOR, (unsigned)device->number))
-            return true;
-        if (device->mount_fd >= 0 && device->mount_id == mount_id)
+        if (image->st_dev == makedev(LOOP_MAJOR, (unsigned)device->number) || (is_mounted && device->mount_id == mount_id))
             return true;
     }
     return false;
@@ -449,14 +434,12 @@ static bool is_nested(const struct stat *image, uint64_t mount_id)
 
 static int rule(int number) { return E_RULE + number; }
 
-/* R2 to R11 in order; 0 or the status of the first that is broken. */
+/* R2 to R11 but R6, which had to come before the file was ours; 0 or the status of the first that is broken. */
 static int check_image(int image_fd, uint64_t sector_bytes, bool is_read_only, struct stat *image)
 {
     int flags = fcntl(image_fd, F_GETFL);
     if (flags < 0 || (flags & O_PATH) != 0)
         return rule(R3_ACCESS);
-    if (first_touch(image_fd) != 0)
-        return rule(R6_FILE_SYSTEM);
     if (fstat(image_fd, image) != 0 || !S_ISREG(image->st_mode))
         return rule(R2_REGULAR);
     int access_mode = flags & O_ACCMODE;
@@ -475,8 +458,9 @@ static int check_image(int image_fd, uint64_t sector_bytes, bool is_read_only, s
     uint64_t refused_attributes = STATX_ATTR_APPEND | STATX_ATTR_IMMUTABLE | STATX_ATTR_ENCRYPTED | STATX_ATTR_VERITY;
     if ((more.stx_attributes & refused_attributes) != 0 || is_swap(image_fd, image))
         return rule(R8_ATTRIBUTES);
-    if (is_attached(image->st_dev, image->st_ino))
-        return rule(R9_ATTACHED);
+    int status = ask_child(IS_ATTACHED, image, -1, R9_ATTACHED);
+    if (status != OK)
+        return status;
     if (!holds_lock(image_fd, is_read_only))
         return rule(R10_LOCK);
     if (is_nested(image, more.stx_mnt_id))
@@ -488,9 +472,8 @@ static int check_image(int image_fd, uint64_t sector_bytes, bool is_read_only, s
 
 static int host_error(struct reply *reply, uint64_t step)
 {
-    int error = errno;
     reply->values[0] = step;
-    return E_HOST + error;
+    return E_HOST + errno;
 }
 
 static int hello(const struct request *request, struct reply *reply)
@@ -500,18 +483,13 @@ static int hello(const struct request *request, struct reply *reply)
     if (request->arguments[0] != VERSION)
         return E_VERSION;
     is_open = true;
-    reply->values[0] = VERSION;
-    reply->values[1] = DEVICES_MAX;
-    reply->values[2] = MOUNTS_MAX;
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     int context = (int)syscall(SYS_fsopen, "ext4", FSOPEN_CLOEXEC);
-    reply->values[3] = (control >= 0 ? 1U : 0U) | (context >= 0 ? 2U : 0U) | (has_tracing() ? 4U : 0U);
-    if (control >= 0)
-        close(control);
-    if (context >= 0)
-        close(context);
-    reply->values[4] = IMAGE_BYTES_MIN;
-    reply->values[5] = IMAGE_BYTES_MAX;
+    uint64_t can = (control >= 0 ? 1U : 0U) | (context >= 0 ? 2U : 0U) | (instances_fd >= 0 ? 4U : 0U);
+    close_quietly(control);
+    close_quietly(context);
+    const uint64_t values[] = { VERSION, DEVICES_MAX, MOUNTS_MAX, can, IMAGE_BYTES_MIN, IMAGE_BYTES_MAX };
+    memcpy(reply->values, values, sizeof values);
     return OK;
 }
 
@@ -521,35 +499,23 @@ static int configure_loop(int image_fd, uint32_t sector_bytes, uint32_t flags, i
     int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
     if (control < 0)
         return -1;
+    struct loop_config config = { .fd = (uint32_t)image_fd, .block_size = sector_bytes };
+    config.info.lo_flags = LO_FLAGS_AUTOCLEAR | ((flags & FLAG_READ_ONLY) != 0 ? LO_FLAGS_READ_ONLY : 0U) |
+                           ((flags & FLAG_DIRECT_IO) != 0 ? LO_FLAGS_DIRECT_IO : 0U);
     int loop_fd = -1;
     for (int attempt = 0; attempt < ATTACH_TRIES; attempt++) {
         *number = ioctl(control, LOOP_CTL_GET_FREE);
-        if (*number < 0 || *number > LOOP_NUMBER_MAX)
+        if (*number < 0)
             break;
         loop_fd = open_loop(*number, ((flags & FLAG_READ_ONLY) != 0 ? O_RDONLY : O_RDWR) | O_EXCL);
-        if (loop_fd < 0) {
-            if (errno != EBUSY && errno != ENXIO)
-                break;
-            continue;
-        }
-        struct loop_config config = { .fd = (uint32_t)image_fd, .block_size = sector_bytes };
-        config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
-        if ((flags & FLAG_READ_ONLY) != 0)
-            config.info.lo_flags |= LO_FLAGS_READ_ONLY;
-        if ((flags & FLAG_DIRECT_IO) != 0)
-            config.info.lo_flags |= LO_FLAGS_DIRECT_IO;
-        if (ioctl(loop_fd, LOOP_CONFIGURE, &config) == 0)
+        if (loop_fd >= 0 && ioctl(loop_fd, LOOP_CONFIGURE, &config) == 0)
             break;
-        int error = errno;
-        close(loop_fd);
+        close_quietly(loop_fd);
         loop_fd = -1;
-        errno = error;
-        if (error != EBUSY)
+        if (errno != EBUSY && errno != ENXIO)       /* taken by somebody else in between: the next one */
             break;
     }
-    int error = errno;
-    close(control);
-    errno = error;
+    close_quietly(control);
     return loop_fd;
 }
 
@@ -575,11 +541,10 @@ static int attach(const struct request *request, struct reply *reply, int image_
     uint64_t sector_bytes = request->arguments[0];
     if (sector_bytes != 512 && sector_bytes != 1024 && sector_bytes != 2048 && sector_bytes != 4096)
         return E_ARGUMENT;
-    struct device *device = NULL;
-    for (int slot = 0; slot < DEVICES_MAX && device == NULL; slot++)
-        if (devices[slot].handle == 0)
-            device = &devices[slot];
-    if (device == NULL)
+    struct device *device = devices;
+    while (device < devices + DEVICES_MAX && device->handle != 0)
+        device++;
+    if (device == devices + DEVICES_MAX)
         return rule(R12_LIMITS);
     struct stat image, again;
     int status = check_image(image_fd, sector_bytes, (request->flags & FLAG_READ_ONLY) != 0, &image);
@@ -594,15 +559,19 @@ static int attach(const struct request *request, struct reply *reply, int image_
         return host_error(reply, 1);
     struct device made = { .handle = handle, .number = number, .mount_fd = -1, .image_device = image.st_dev, .image_inode = image.st_ino };
     made.keep_fd = open_loop(number, O_RDONLY);
-    bool is_kept = made.keep_fd >= 0 && is_behind(made.keep_fd, image.st_dev, image.st_ino);
-    bool is_same = fstat(image_fd, &again) == 0 && again.st_size == image.st_size && again.st_nlink == 1;
-    if (!is_kept || !is_as_asked(loop_fd, &image, (uint32_t)sector_bytes, request->flags, reply) || !is_same) {
-        close(loop_fd);
-        *device = made;
-        release_device(device, now_ms() + GONE_MS_MAX);
-        return is_kept && is_same ? E_DIO : rule(R7_SIZE);
-    }
     *device = made;
+    status = made.keep_fd >= 0 ? OK : host_error(reply, 1);
+    if (status == OK && !is_as_asked(loop_fd, &image, (uint32_t)sector_bytes, request->flags, reply))
+        status = E_DIO;
+    if (status == OK && (fstat(image_fd, &again) != 0 || again.st_size != image.st_size || again.st_nlink != 1))
+        status = rule(R7_SIZE);
+    if (status == OK)           /* again: another session may have taken the same file at the same time */
+        status = ask_child(IS_ATTACHED, &image, number, R9_ATTACHED);
+    if (status != OK) {
+        close(loop_fd);
+        release_device(device, now_ms() + GONE_MS_MAX);
+        return status;
+    }
     *out_fd = loop_fd;
     reply->values[0] = handle;
     reply->values[1] = (uint64_t)number;
@@ -615,21 +584,20 @@ static int detach(const struct request *request)
     struct device *device = device_by_handle(request->arguments[0]);
     if (device == NULL)
         return E_HANDLE;
+    /* A trace knows its devices by number alone, which would then be somebody else's. */
+    if (trace.is_on && (trace.watched[0] == device || trace.watched[1] == device))
+        return E_BUSY;
     if (device->mount_fd >= 0 || (device->keep_fd >= 0 && is_claimed(device)))
         return E_BUSY;
     return release_device(device, now_ms() + GONE_MS_MAX) ? OK : E_BUSY;
 }
 
-struct mount_kind {
-    const char *name;
-    const char *flag;       /* an option without a value, or */
-    const char *key;        /* one with */
-    const char *value;
-};
+/* Each with the option that leaves its journal alone; an option without a value is a flag. */
+struct mount_kind { const char *name, *option, *value; };
 static const struct mount_kind mount_kinds[] = {
-    { "ext4", "noload", NULL, NULL },
-    { "xfs", "norecovery", NULL, NULL },
-    { "btrfs", NULL, "rescue", "nologreplay" },
+    { "ext4", "noload", NULL },
+    { "xfs", "norecovery", NULL },
+    { "btrfs", "rescue", "nologreplay" },
 };
 
 /* fsopen to fsmount: a mount that hangs nowhere. -1 with errno. */
@@ -642,18 +610,23 @@ static int mount_detached(int number, const struct mount_kind *kind)
         return -1;
     bool is_set = syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "source", source, 0) == 0 &&
                   syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, "ro", NULL, 0) == 0;
-    if (is_set && kind->flag != NULL)
-        is_set = syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, kind->flag, NULL, 0) == 0;
-    if (is_set && kind->key != NULL)
-        is_set = syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, kind->key, kind->value, 0) == 0;
+    int form = kind->value == NULL ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING;
+    is_set = is_set && syscall(SYS_fsconfig, context, form, kind->option, kind->value, 0) == 0;
     int mount_fd = -1;
     if (is_set && syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0)
         mount_fd = (int)syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
                                 MOUNT_ATTR_NOEXEC | MOUNT_ATTR_NOSYMFOLLOW);
-    int error = errno;
-    close(context);
-    errno = error;
+    close_quietly(context);
     return mount_fd;
+}
+
+/* A mount counts until the kernel says that the caller, too, has let it go. */
+static int count_mounts(void)
+{
+    int count = 0;
+    for (int slot = 0; slot < DEVICES_MAX; slot++)
+        count += devices[slot].handle != 0 && (devices[slot].mount_fd >= 0 || devices[slot].was_mounted);
+    return count;
 }
 
 static int verify_mount(const struct request *request, struct reply *reply, int *out_fd)
@@ -664,23 +637,19 @@ static int verify_mount(const struct request *request, struct reply *reply, int 
     uint64_t kind = request->arguments[1];
     if (kind < 1 || kind > sizeof mount_kinds / sizeof *mount_kinds)
         return E_ARGUMENT;
-    int mounts = 0;
-    for (int slot = 0; slot < DEVICES_MAX; slot++)
-        mounts += devices[slot].handle != 0 && (devices[slot].mount_fd >= 0 || devices[slot].was_mounted);
     if (device->mount_fd >= 0 || device->keep_fd < 0 || is_claimed(device))
         return E_BUSY;
-    if (mounts - (device->was_mounted ? 1 : 0) >= MOUNTS_MAX)
+    device->was_mounted = false;        /* what was is gone: nothing claims the device */
+    if (count_mounts() >= MOUNTS_MAX)
         return rule(R12_LIMITS);
-    device->was_mounted = false;
     int mount_fd = mount_detached(device->number, &mount_kinds[kind - 1]);
     if (mount_fd < 0)
         return host_error(reply, 2);
     struct statx found;
     *out_fd = fcntl(mount_fd, F_DUPFD_CLOEXEC, 3);
     if (*out_fd < 0 || statx(mount_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &found) != 0) {
-        int status = host_error(reply, 3);
-        close(mount_fd);
-        return status;
+        close_quietly(mount_fd);
+        return host_error(reply, 3);
     }
     device->mount_fd = mount_fd;
     device->mount_id = found.stx_mnt_id;
@@ -695,27 +664,31 @@ static int unmount(const struct request *request)
     if (device->mount_fd < 0 && !device->was_mounted)
         return E_ORDER;
     close_mount(device);
-    for (int64_t until = now_ms() + GONE_MS_MAX / 4; is_claimed(device); pause_ms(10))
+    for (int64_t until = now_ms() + GONE_MS_MAX / 4; is_claimed(device); usleep(10 * 1000))
         if (now_ms() >= until)
             return E_BUSY;
     device->was_mounted = false;
     return OK;
 }
 
-static const char *const bio_events[] = { "block_bio_queue", "block_split", "block_bio_complete", "block_bio_backmerge",
-                                          "block_bio_frontmerge", NULL };
-static const char *const request_events[] = { "block_getrq", "block_rq_insert", "block_rq_issue", "block_rq_complete", "block_rq_error",
-                                              NULL };
+static const struct { enum event_set set; const char *name; } trace_events[] = {
+    { EVENTS_BIO, "block_bio_queue" },          { EVENTS_BIO, "block_split" },            { EVENTS_BIO, "block_bio_complete" },
+    { EVENTS_BIO, "block_bio_backmerge" },      { EVENTS_BIO, "block_bio_frontmerge" },   { EVENTS_REQUEST, "block_getrq" },
+    { EVENTS_REQUEST, "block_rq_insert" },      { EVENTS_REQUEST, "block_rq_issue" },     { EVENTS_REQUEST, "block_rq_complete" },
+    { EVENTS_REQUEST, "block_rq_error" },
+};
 
 /* Events that this kernel does not have are left out. True where at least one is on. */
-static bool enable_events(const char *const *events, const char *filter)
+static bool enable_events(uint32_t sets, const char *filter)
 {
     bool is_any = false;
-    for (; *events != NULL; events++) {
+    for (size_t index = 0; index < sizeof trace_events / sizeof *trace_events; index++) {
         char file[100];
-        snprintf(file, sizeof file, "events/block/%s/filter", *events);
+        if ((trace_events[index].set & sets) == 0)
+            continue;
+        snprintf(file, sizeof file, "events/block/%s/filter", trace_events[index].name);
         bool is_filtered = write_trace_file(file, filter);
-        snprintf(file, sizeof file, "events/block/%s/enable", *events);
+        snprintf(file, sizeof file, "events/block/%s/enable", trace_events[index].name);
         is_any |= is_filtered && write_trace_file(file, "1");   /* never without its filter: others' events are not ours to see */
     }
     return is_any;
@@ -731,30 +704,27 @@ static int start_trace(const struct request *request, struct reply *reply, int *
         return E_HANDLE;
     if (events < EVENTS_BIO || events > EVENTS_ALL || seconds < 1 || seconds > TRACE_SECONDS_MAX || kib < 1 || kib > TRACE_KIB_MAX)
         return E_ARGUMENT;
-    if (!has_tracing())
+    if (instances_fd < 0)
         return E_MISSING;
-    if (!stop_trace(0))
-        return E_BUSY;
-    char path[200], text[100];
+    if (trace.is_on)
+        return rule(R12_LIMITS);
+    char text[100];
     snprintf(trace.name, sizeof trace.name, "diolab-%d-%llu", getpid(), start_time_of(getpid()));
-    trace_path(path, sizeof path, trace.name, "");
-    if (mkdir(path, 0700) != 0)
+    if (mkdirat(instances_fd, trace.name, 0700) != 0)
         return host_error(reply, 4);
     trace.is_on = true;
+    trace.watched[0] = first;
+    trace.watched[1] = second == NULL ? first : second;
     trace.ends_at_ms = now_ms() + (int64_t)seconds * 1000;
     /* The kernel's own number of a device: 12 bits of major above 20 of minor. */
-    int length = snprintf(text, sizeof text, "dev == %d", (LOOP_MAJOR << 20) | first->number);
-    if (second != NULL)
-        snprintf(text + length, sizeof text - (size_t)length, " || dev == %d", (LOOP_MAJOR << 20) | second->number);
-    bool is_ready = enable_events(events == EVENTS_REQUEST ? request_events : bio_events, text);
-    if (events == EVENTS_ALL)
-        is_ready |= enable_events(request_events, text);
+    const unsigned numbers = (unsigned)LOOP_MAJOR << 20;
+    snprintf(text, sizeof text, "dev == %u || dev == %u", numbers | (unsigned)first->number, numbers | (unsigned)trace.watched[1]->number);
+    bool is_ready = enable_events(events, text);
     snprintf(text, sizeof text, "%u", (unsigned)kib);
     is_ready = is_ready && write_trace_file("trace_clock", "mono") && write_trace_file("buffer_size_kb", text) &&
                write_trace_file("tracing_on", "1");
-    trace_path(path, sizeof path, trace.name, "trace_pipe");
     if (is_ready)
-        *out_fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        *out_fd = open_trace_file("trace_pipe", O_RDONLY | O_NONBLOCK);
     if (*out_fd < 0) {
         int status = is_ready ? host_error(reply, 5) : E_MISSING;
         stop_trace(GONE_MS_MAX / 4);
@@ -765,10 +735,9 @@ static int start_trace(const struct request *request, struct reply *reply, int *
 
 static int report(struct reply *reply)
 {
-    for (int slot = 0; slot < DEVICES_MAX; slot++) {
+    for (int slot = 0; slot < DEVICES_MAX; slot++)
         reply->values[0] += devices[slot].handle != 0;
-        reply->values[1] += devices[slot].handle != 0 && (devices[slot].mount_fd >= 0 || devices[slot].was_mounted);
-    }
+    reply->values[1] = (uint64_t)count_mounts();
     reply->values[2] = trace.is_on;
     reply->values[3] = requests;
     reply->values[4] = refused;
@@ -783,8 +752,7 @@ static bool is_over_rate(void)
     static int64_t filled_at_ms;
     static int64_t tokens_milli = RATE_BURST * 1000;
     int64_t now = now_ms();
-    if (filled_at_ms != 0)
-        tokens_milli += (now - filled_at_ms) * RATE_PER_SECOND;
+    tokens_milli += (now - filled_at_ms) * RATE_PER_SECOND;
     filled_at_ms = now;
     if (tokens_milli > RATE_BURST * 1000)
         tokens_milli = RATE_BURST * 1000;
@@ -795,17 +763,17 @@ static bool is_over_rate(void)
 }
 
 /* How many of the four arguments a verb takes; the others are 0. And which flags. */
-static const struct { uint8_t arguments, fds; uint32_t flags; } shapes[VERB_END] = {
-    [HELLO] = { 1, 0, 0 },       [ATTACH] = { 1, 1, FLAG_READ_ONLY | FLAG_DIRECT_IO },
-    [DETACH] = { 1, 0, 0 },      [VERIFY_MOUNT] = { 2, 0, 0 },
-    [UNMOUNT] = { 1, 0, 0 },     [TRACE_START] = { 4, 0, 0 },
-    [TRACE_STOP] = { 0, 0, 0 },  [STATUS] = { 0, 0, 0 },
-    [BYE] = { 0, 0, 0 },
+static const struct { uint8_t arguments; bool has_fd; uint32_t flags; } shapes[VERB_END] = {
+    [HELLO] = { 1, false, 0 },      [ATTACH] = { 1, true, FLAG_READ_ONLY | FLAG_DIRECT_IO },
+    [DETACH] = { 1, false, 0 },     [VERIFY_MOUNT] = { 2, false, 0 },
+    [UNMOUNT] = { 1, false, 0 },    [TRACE_START] = { 4, false, 0 },
+    [TRACE_STOP] = { 0, false, 0 }, [STATUS] = { 0, false, 0 },
+    [BYE] = { 0, false, 0 },
 };
 
-static int check_frame(const struct request *request, ssize_t length, bool is_cut, int fd_count)
+static int check_frame(const struct request *request, ssize_t length, bool has_fds)
 {
-    if (length != FRAME_BYTES || is_cut || request->magic != MAGIC)
+    if (length != FRAME_BYTES || request->magic != MAGIC)
         return E_FRAME;
     if (request->version != VERSION)
         return E_VERSION;
@@ -818,7 +786,7 @@ static int check_frame(const struct request *request, ssize_t length, bool is_cu
     for (int index = shapes[request->verb].arguments; index < 4; index++)
         if (request->arguments[index] != 0)
             return E_RESERVED;
-    if (fd_count != shapes[request->verb].fds)
+    if (has_fds != shapes[request->verb].has_fd)
         return request->verb == ATTACH ? rule(R1_ONE_FD) : E_FDS;
     if (!is_open && request->verb != HELLO)
         return E_ORDER;
@@ -848,10 +816,9 @@ static int perform(const struct request *request, struct reply *reply, int in_fd
 static bool send_reply(const struct reply *reply, int fd)
 {
     struct iovec part = { (void *)reply, sizeof *reply };
-    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control;
+    union { char bytes[CMSG_SPACE(sizeof(int))]; struct cmsghdr align; } control = { { 0 } };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
     if (fd >= 0) {
-        memset(&control, 0, sizeof control);
         message.msg_control = &control;
         message.msg_controllen = sizeof control;
         struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -864,65 +831,54 @@ static bool send_reply(const struct reply *reply, int fd)
     return sendmsg(0, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof *reply;
 }
 
-/* The descriptors that came with a frame. All of them are closed here but the first, whose number is returned (-1: none). */
-static int take_fds(struct msghdr *message, int *count)
+/* Takes the datagram that was looked at, with its file where all is well so far. False: somebody else took it from our end. */
+static bool take(const struct request *seen, ssize_t length, int *status, int *fd)
 {
-    int first = -1;
-    *count = 0;
-    for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-            continue;
-        size_t fds = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t index = 0; index < fds; index++) {
-            int fd;
-            memcpy(&fd, CMSG_DATA(header) + index * sizeof fd, sizeof fd);
-            if ((*count)++ == 0)
-                first = fd;
-            else
-                close(fd);
-        }
-    }
-    return first;
+    struct request taken;
+    bool is_cut;
+    bool is_wanted = *status == OK && seen->verb == ATTACH;
+    ssize_t taken_length = receive(&taken, 0, is_wanted ? fd : NULL, &is_cut);
+    if (is_wanted && (is_cut || *fd < 0))
+        *status = rule(R1_ONE_FD);
+    return taken_length == length && memcmp(&taken, seen, sizeof taken) == 0;
 }
 
 /* One request, from datagram to answer. False: the session is over. */
 static bool serve_one(void)
 {
     struct request request;
-    static union { char bytes[CMSG_SPACE(sizeof(int) * FDS_RECEIVED_MAX)]; struct cmsghdr align; } control;
-    struct iovec part = { &request, sizeof request };
-    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
-    memset(&request, 0, sizeof request);
-    ssize_t length = recvmsg(0, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    bool has_fds;
+    int in_fd = -1, out_fd = -1;
+    ssize_t length = receive(&request, MSG_PEEK, NULL, &has_fds);
     if (length < 0)
         return errno == EAGAIN || errno == EINTR;
-    int fd_count, out_fd = -1;
-    int in_fd = take_fds(&message, &fd_count);
-    if (length == 0 && fd_count == 0) {
+    if (length == 0 && !has_fds) {
         /* End of file, or an empty datagram: only a hang-up tells them apart. */
         struct pollfd end = { .fd = 0, .events = POLLRDHUP };
         if (poll(&end, 1, 0) == 1 && (end.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
             return false;
     }
     struct reply reply = { .magic = MAGIC, .version = VERSION };
-    bool is_cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
     requests++;
-    reply.status = check_frame(&request, length, is_cut, fd_count);
-    if (length == FRAME_BYTES && !is_cut) {
+    int status = check_frame(&request, length, has_fds);
+    if (length == FRAME_BYTES) {
         reply.verb = request.verb;
         reply.id = request.id;
     }
-    bool is_well_formed = reply.status == OK;
-    if (is_well_formed)
-        reply.status = perform(&request, &reply, in_fd, &out_fd);
-    if (in_fd >= 0)
-        close(in_fd);
-    refused += reply.status != OK;
-    log_line("verb %u id %u status %d", reply.verb, reply.id, reply.status);
+    bool is_end = status == OK && request.verb == BYE;
+    if (status == OK && request.verb == ATTACH)
+        status = ask_child(TOUCH_NEXT_FILE, NULL, -1, R6_FILE_SYSTEM);
+    if (!take(&request, length, &status, &in_fd))
+        is_end = true;
+    else if (status == OK)
+        status = perform(&request, &reply, in_fd, &out_fd);
+    close_quietly(in_fd);
+    reply.status = status;
+    refused += status != OK;
+    log_request(reply.verb, reply.id, status);
     bool is_sent = send_reply(&reply, out_fd);
-    if (out_fd >= 0)
-        close(out_fd);
-    return is_sent && !(is_well_formed && request.verb == BYE);
+    close_quietly(out_fd);
+    return is_sent && !is_end;
 }
 
 /* ---- Start and end ----------------------------------------------------------------------------------------------------------------- */
@@ -930,33 +886,22 @@ static bool serve_one(void)
 /* A plain decimal number of a user other than root: pkexec says who asked. */
 static bool read_uid(const char *text, uid_t *uid)
 {
-    uint64_t value = 0;
-    if (*text == 0 || strlen(text) > 10)
-        return false;
-    for (; *text != 0; text++) {
-        if (*text < '0' || *text > '9')
-            return false;
-        value = value * 10 + (uint64_t)(*text - '0');
-    }
+    size_t digits = strspn(text, "0123456789");
+    unsigned long long value = strtoull(text, NULL, 10);
     *uid = (uid_t)value;
-    return value > 0 && value < UINT32_MAX;
+    return text[digits] == 0 && digits <= 10 && value > 0 && value < UINT32_MAX;
 }
 
+/* One end of a pair that has no name, so that nobody else can connect to it; and who made it. */
 static bool is_socketpair(struct ucred *peer)
 {
     int domain = 0, type = 0;
-    socklen_t length = sizeof domain;
-    if (getsockopt(0, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0 || domain != AF_UNIX)
-        return false;
-    length = sizeof type;
-    if (getsockopt(0, SOL_SOCKET, SO_TYPE, &type, &length) != 0 || type != SOCK_SEQPACKET)
-        return false;
     struct sockaddr_un name;
-    length = sizeof name;
-    if (getsockname(0, (struct sockaddr *)&name, &length) != 0 || length > sizeof(sa_family_t))
-        return false;               /* it has a name: somebody else could connect */
-    length = sizeof *peer;
-    return getsockopt(0, SOL_SOCKET, SO_PEERCRED, peer, &length) == 0 && peer->pid > 0;
+    socklen_t lengths[] = { sizeof domain, sizeof type, sizeof name, sizeof *peer };
+    return getsockopt(0, SOL_SOCKET, SO_DOMAIN, &domain, &lengths[0]) == 0 && domain == AF_UNIX &&
+           getsockopt(0, SOL_SOCKET, SO_TYPE, &type, &lengths[1]) == 0 && type == SOCK_SEQPACKET &&
+           getsockname(0, (struct sockaddr *)&name, &lengths[2]) == 0 && lengths[2] <= sizeof(sa_family_t) &&
+           getsockopt(0, SOL_SOCKET, SO_PEERCRED, peer, &lengths[3]) == 0 && peer->pid > 0;
 }
 
 /* Only CAP_SYS_ADMIN stays: loop-control, fsopen and tracefs ask for it. Root's own files need none. */
@@ -988,13 +933,14 @@ static int prepare(int count)
     if (asked == NULL)
         caller = 0;
     clearenv();
-    if (syscall(SYS_close_range, 3U, ~0U, 0) != 0)
-        return 71;
+    if (fcntl(1, F_GETFD) < 0 || fcntl(2, F_GETFD) < 0 || syscall(SYS_close_range, 3U, ~0U, 0) != 0)
+        return 71;              /* with 1 or 2 free, a message of libc's could go into a device */
     umask(077);
+    /* Ours go to nobody, but others' unmounts come to us: a private namespace would keep every file system of the start busy. */
     if (chdir("/") != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || unshare(CLONE_NEWNS) != 0 ||
-        syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        syscall(SYS_mount, NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         return 71;
-    mount_tracing();
+    open_tracing();
     open_log();
     if (!drop_capabilities() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return 71;
@@ -1004,49 +950,46 @@ static int prepare(int count)
 /* Everything of ours goes; what the caller still holds open goes with its last descriptor. */
 static void clean_up(void)
 {
+    alarm(END_SECONDS_MAX);     /* not blocked, and not handled: whatever hangs, the kernel does the rest */
     int64_t until = now_ms() + GONE_MS_MAX;
-    if (trace.is_on)
-        stop_trace(GONE_MS_MAX / 4);
+    stop_trace(GONE_MS_MAX / 4);
     for (int slot = 0; slot < DEVICES_MAX; slot++)
         if (devices[slot].handle != 0 && !release_device(&devices[slot], until))
-            log_line("loop %d is still open elsewhere", devices[slot].number);
+            log_request(BYE, (unsigned)devices[slot].number, E_BUSY);      /* still open elsewhere */
 }
 
 int main(int count, char **words)
 {
+    static const int end_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
     (void)words;
     int refusal = prepare(count);
     if (refusal != 0)
         return refusal;
+    /* What the caller ignored or blocked does not count: all are blocked, and four of them end the session in order. */
     sigset_t signals;
+    sigfillset(&signals);
+    sigdelset(&signals, SIGALRM);
+    signal(SIGALRM, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &signals, NULL);
     sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    for (size_t index = 0; index < sizeof end_signals / sizeof *end_signals; index++)
+        sigaddset(&signals, end_signals[index]);
     int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0)
         return 71;
+    alarm(0);
     sweep_traces();
     int64_t asked_at_ms = now_ms();
-    for (bool is_on = true; is_on;) {
+    for (bool is_on = true; is_on && now_ms() - asked_at_ms < IDLE_MS_MAX;) {
         struct pollfd wanted[2] = { { .fd = 0, .events = POLLIN | POLLRDHUP }, { .fd = signal_fd, .events = POLLIN } };
         int64_t wait_ms = asked_at_ms + IDLE_MS_MAX - now_ms();
         if (trace.is_on && trace.ends_at_ms - now_ms() < wait_ms)
             wait_ms = trace.ends_at_ms - now_ms();
-        int ready = poll(wanted, 2, wait_ms < 0 ? 0 : (int)wait_ms);
-        if (trace.is_on && now_ms() >= trace.ends_at_ms) {
-            write_trace_file("tracing_on", "0");
+        if (poll(wanted, 2, wait_ms < 0 ? 0 : (int)wait_ms) < 0 || wanted[1].revents != 0)
+            break;
+        if (trace.is_on && now_ms() >= trace.ends_at_ms)
             trace.ends_at_ms = now_ms() + (stop_trace(0) ? 0 : 1000);
-        }
-        if (ready < 0 && errno != EINTR)
-            break;
-        if (ready <= 0) {
-            is_on = now_ms() - asked_at_ms < IDLE_MS_MAX;
-            continue;
-        }
-        if (wanted[1].revents != 0)
-            break;
         if (wanted[0].revents != 0) {
             asked_at_ms = now_ms();
             is_on = serve_one();
