@@ -146,7 +146,9 @@ class Recording {
 
   private write(tracked: TrackedFile, opened: OpenFile, step: number, choice: number): void {
     const { random } = this;
-    const reach = tracked.sizeBytes + (step % 4 === 0 ? 200_000 : 20_000);
+    // Where there are no holes a gap takes room, too.
+    const room = Math.max(0, this.fileSystem.statfs().freeBytes - 80_000);
+    const reach = tracked.sizeBytes + Math.min(room, step % 4 === 0 ? 200_000 : 20_000);
     const at = Math.floor(below(random, reach) / 512) * 512;
     const length = 512 * (1 + below(random, 100));
     const data = tracked.fill(at, length);
