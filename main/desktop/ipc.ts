@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * The one way by which the page's calls come in. A call is answered only where it comes from the top frame of our own window, showing
+ * The one way by which the page's calls come in. A call is answered only where it comes from the top frame of a window of ours, showing
  * our own page [17], and where its arguments are what the channel's schema says. A failure is answered as data, never as a stack.
  */
 import type { IpcMainInvokeEvent, WebContents } from 'electron';
@@ -19,15 +19,11 @@ interface IpcMainLike {
   ): void;
 }
 
-/** True where the call comes from the page that we loaded into the window that we made. */
-export function isTrustedSender(event: IpcMainInvokeEvent, page: WebContents | null): boolean {
-  const frame = event.senderFrame;
+/** True where the call comes from the page that we loaded into a window that we made. */
+export function isTrustedSender(event: IpcMainInvokeEvent, pages: readonly WebContents[]): boolean {
+  const { sender, senderFrame: frame } = event;
   return (
-    page !== null &&
-    event.sender === page &&
-    frame !== null &&
-    frame === page.mainFrame &&
-    isOwnUrl(frame.url)
+    pages.includes(sender) && frame !== null && frame === sender.mainFrame && isOwnUrl(frame.url)
   );
 }
 
@@ -36,15 +32,15 @@ const refused = (code: string, message: string): IpcAnswer<never> => ({
   error: { code, message, exitCode: 77 },
 });
 
-/** Makes the `handle` of an app; `page` gives the window's contents at the time of a call. */
-export function makeHandle(ipcMain: IpcMainLike, page: () => WebContents | null) {
+/** Makes the `handle` of an app; `pages` gives the windows' contents at the time of a call. */
+export function makeHandle(ipcMain: IpcMainLike, pages: () => readonly WebContents[]) {
   return <S extends z.ZodType, T>(
     channel: string,
     schema: S,
     run: (input: z.output<S>, event: IpcMainInvokeEvent) => Promise<T> | T,
   ): void => {
     ipcMain.handle(channel, async (event, ...words): Promise<IpcAnswer<T>> => {
-      if (!isTrustedSender(event, page())) {
+      if (!isTrustedSender(event, pages())) {
         return refused('ipc.sender', `The call to ${channel} does not come from the app's page`);
       }
       const input = schema.safeParse(words);

@@ -29,13 +29,17 @@ async function openServices(): Promise<DesktopServices> {
       port.start();
     },
     bulk: (request) => services.bulk.handle(request),
+    runs: services.runs,
     close: () => services.close(),
   };
 }
 
 startDesktop(electron, {
   preloadPath: fileURLToPath(new URL('../preload/preload.cjs', import.meta.url)),
-  windowStatePath: () => join(electron.app.getPath('userData'), 'window.json'),
+  stateFile: (name) => join(electron.app.getPath('userData'), name),
+  platform: process.platform,
+  arguments: process.argv,
+  folder: process.cwd(),
   files: {
     types: parseFileList(readFileSync(join(pageFolder, 'files.json'), 'utf8')),
     read: (path) => readFile(join(pageFolder, path)),

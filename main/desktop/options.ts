@@ -3,11 +3,7 @@
  * Everything that makes the window safe, as pure functions and data: what the page may load, where it may go and who may call. Tested
  * without the runtime; app.ts only hands these to Electron. Numbers in brackets are items of Electron's security checklist.
  */
-import type {
-  BrowserWindowConstructorOptions,
-  CustomScheme,
-  MenuItemConstructorOptions,
-} from 'electron';
+import type { BrowserWindowConstructorOptions, CustomScheme } from 'electron';
 import type { WindowState } from './window-state.ts';
 
 /** The page's own origin: a custom protocol instead of file:// [18]. */
@@ -87,7 +83,6 @@ export function windowOptions(
     show: false,
     title: 'diolab',
     backgroundColor: '#14171a',
-    autoHideMenuBar: true,
     webPreferences: {
       preload: preloadPath,
       nodeIntegration: false,
@@ -106,36 +101,3 @@ export function windowOptions(
     },
   };
 }
-
-/** The menu: standard roles only; developer tools where the app is run from its sources. */
-export function menuTemplate(
-  platform: NodeJS.Platform,
-  isPackaged: boolean,
-): MenuItemConstructorOptions[] {
-  const view: MenuItemConstructorOptions[] = [
-    { role: 'resetZoom' },
-    { role: 'zoomIn' },
-    { role: 'zoomOut' },
-    { type: 'separator' },
-    { role: 'togglefullscreen' },
-  ];
-  if (!isPackaged) view.push({ type: 'separator' }, { role: 'reload' }, { role: 'toggleDevTools' });
-  return [
-    ...(platform === 'darwin' ? [{ role: 'appMenu' } as const] : []),
-    { label: 'File', submenu: [{ role: platform === 'darwin' ? 'close' : 'quit' }] },
-    { role: 'editMenu' },
-    { label: 'View', submenu: view },
-    { role: 'windowMenu' },
-  ];
-}
-
-/** The open-file dialog: one existing file; images first, any file on demand. */
-export const openImageDialog = () => ({
-  title: 'Open an image',
-  buttonLabel: 'Open',
-  properties: ['openFile' as const, 'dontAddToRecent' as const],
-  filters: [
-    { name: 'Disk images', extensions: ['img', 'raw', 'iso', 'ext2', 'ext4', 'bin'] },
-    { name: 'All files', extensions: ['*'] },
-  ],
-});

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** Where the window was: kept as JSON in the app's own folder; anything odd in it means the default place. */
+/**
+ * Where the window was, for each display by itself (a docked laptop and the same one on the way): kept as JSON in the app's own folder;
+ * anything odd in it means the default place.
+ */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 
 export interface WindowState {
@@ -30,16 +33,20 @@ const VISIBLE_MIN = 80;
 const isWhole = (value: unknown, min: number, max: number): value is number =>
   Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 
-/** The state in a file's text; the default where it is damaged. */
-export function parseWindowState(text: string): WindowState {
-  let data: Partial<Record<keyof WindowState, unknown>>;
-  try {
-    data = (JSON.parse(text) as typeof data | null) ?? {};
-  } catch {
-    return DEFAULT_STATE; // cut short or edited by hand
-  }
-  const { x, y, width, height, isMaximized } = data;
-  if (!isWhole(width, 400, 32_000) || !isWhole(height, 300, 32_000)) return DEFAULT_STATE;
+/** Displays that a window is remembered for; the oldest goes first. */
+const DISPLAYS_MAX = 16;
+
+/** The places of the window, the display that it was last on at the end. */
+export type WindowPlaces = readonly (readonly [display: string, state: WindowState])[];
+
+/** A display by where its work area lies and how large it is: its number changes when it is plugged in again. */
+export const displayKey = ({ x, y, width, height }: Area): string =>
+  `${String(width)}x${String(height)}@${String(x)},${String(y)}`;
+
+function parseState(data: unknown): WindowState | null {
+  if (typeof data !== 'object' || data === null) return null;
+  const { x, y, width, height, isMaximized } = data as Partial<Record<keyof WindowState, unknown>>;
+  if (!isWhole(width, 400, 32_000) || !isWhole(height, 300, 32_000)) return null;
   const hasPlace = isWhole(x, -64_000, 64_000) && isWhole(y, -64_000, 64_000);
   return {
     x: hasPlace ? x : null,
@@ -48,6 +55,39 @@ export function parseWindowState(text: string): WindowState {
     height,
     isMaximized: isMaximized === true,
   };
+}
+
+/** The places in a file's text; none where it is damaged. */
+export function parsePlaces(text: string): WindowPlaces {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    return []; // cut short or edited by hand
+  }
+  const list = (data as { places?: unknown } | null)?.places;
+  if (!Array.isArray(list)) return [];
+  const places: (readonly [string, WindowState])[] = [];
+  for (const entry of list.slice(-DISPLAYS_MAX) as unknown[]) {
+    if (!Array.isArray(entry) || typeof entry[0] !== 'string') continue;
+    const state = parseState(entry[1]);
+    if (state !== null) places.push([entry[0], state]);
+  }
+  return places;
+}
+
+/** The state of the newest place whose display is there; displays in Electron's order, the primary one first. */
+export function chooseState(places: WindowPlaces, areas: readonly Area[]): WindowState {
+  const present = new Set(areas.map(displayKey));
+  const [, state] = places.findLast(([key]) => present.has(key)) ?? ['', DEFAULT_STATE];
+  return fitToDisplays(state, areas);
+}
+
+/** The places with this one as the newest of its display. */
+export function withPlace(places: WindowPlaces, display: Area, state: WindowState): WindowPlaces {
+  const key = displayKey(display);
+  const others = places.filter(([each]) => each !== key);
+  return [...others, [key, state] as const].slice(-DISPLAYS_MAX);
 }
 
 /** The state on the displays that are there now: cut to the largest, and anywhere where its top edge could not be reached. */
@@ -69,17 +109,21 @@ export function fitToDisplays(state: WindowState, workAreas: readonly Area[]): W
   return { ...state, width, height, ...(isReachable ? {} : { x: null, y: null }) };
 }
 
-export function loadWindowState(path: string): WindowState {
+export function loadPlaces(path: string): WindowPlaces {
   try {
-    return parseWindowState(readFileSync(path, 'utf8'));
+    return parsePlaces(readFileSync(path, 'utf8'));
   } catch {
-    return DEFAULT_STATE; // the first start, or a folder that cannot be read
+    return []; // the first start, or a folder that cannot be read
   }
 }
 
-/** Writes by a temporary file and a rename, so that a crash leaves the old state. */
-export function saveWindowState(path: string, state: WindowState): void {
+/** Writes by a temporary file and a rename, so that a crash leaves the old content. */
+export function writeWhole(path: string, text: string): void {
   const next = `${path}.next`;
-  writeFileSync(next, `${JSON.stringify(state)}\n`, { mode: 0o600 });
+  writeFileSync(next, text, { mode: 0o600 });
   renameSync(next, path);
+}
+
+export function savePlaces(path: string, places: WindowPlaces): void {
+  writeWhole(path, `${JSON.stringify({ places })}\n`);
 }

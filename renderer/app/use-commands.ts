@@ -3,12 +3,17 @@
 import { computed, type ComputedRef } from 'vue';
 import { useRouter, type Router } from 'vue-router';
 import { useCatalogueStore } from '../stores/catalogue.ts';
+import { useConnectionStore } from '../stores/connection.ts';
 import { useExperimentStore } from '../stores/experiment.ts';
 import { useRunStore } from '../stores/run.ts';
 import { useRunsStore } from '../stores/runs.ts';
 import { useSettingsStore } from '../stores/settings.ts';
 import { useToastsStore } from '../stores/toasts.ts';
+import { asSent } from '../connection/connection.ts';
+import { downloadBlob, fileNameOf } from '../components/run/download.ts';
+import { OWN_ENDING } from '../../main/contract/window.ts';
 import type { Command } from './commands.ts';
+import { askForNotices, showDocument, whyNoNotices } from './outside.ts';
 import { useUiStore } from './ui.ts';
 
 const always = (): null => null;
@@ -32,6 +37,46 @@ export async function stopRun(): Promise<void> {
   } catch (thrown) {
     useToastsStore().showError(thrown);
   }
+}
+
+/** Saves the experiment of the form as text: the system's dialog in the window, a download in a browser. */
+async function saveExperiment(): Promise<void> {
+  const { experiment } = useExperimentStore();
+  if (experiment === null) return;
+  try {
+    const client = useConnectionStore().client();
+    const { text } = await client.experiments.format({
+      experiment: asSent(experiment),
+      kind: 'yaml',
+    });
+    downloadBlob(
+      new Blob([text], { type: 'application/yaml' }),
+      `${fileNameOf(experiment.name)}.${OWN_ENDING}`,
+    );
+  } catch (thrown) {
+    useToastsStore().showError(thrown);
+  }
+}
+async function openExperiment(router: Router): Promise<void> {
+  try {
+    const document = await useConnectionStore().connection?.openExperiment();
+    if (document) await showDocument(document, router);
+  } catch (thrown) {
+    useToastsStore().showError(thrown);
+  }
+}
+
+/** Files of experiments, and notices. */
+function fileCommands(router: Router): Command[] {
+  const experiment = useExperimentStore();
+  return [
+    { id: 'open-experiment', title: 'Open an experiment or a fio job', group: 'Lab', icon: 'folder', keys: ['Ctrl+O'],
+      isGlobal: true, why: always, run: () => void openExperiment(router) },
+    { id: 'save-experiment', title: 'Save the experiment as a file', group: 'Lab', icon: 'download', keys: ['Ctrl+S'], isGlobal: true,
+      why: () => (experiment.experiment === null ? 'there is none' : null), run: () => void saveExperiment() },
+    { id: 'notices', title: 'Tell the end of long runs', group: 'Page', icon: 'play', keys: [],
+      why: whyNoNotices, run: () => void askForNotices() },
+  ]; // prettier-ignore
 }
 
 function runCommands(router: Router): Command[] {
@@ -105,6 +150,7 @@ export function useCommands(): ComputedRef<readonly Command[]> {
   return computed(() => [
     ...runCommands(router),
     ...goCommands(router),
+    ...fileCommands(router),
     ...pageCommands(),
     ...foundCommands(router),
   ]);

@@ -5,6 +5,7 @@
  */
 import { hostErrorOf, type LabClient } from '../../main/contract/client.ts';
 import type { Experiment, HostErrorData } from '../../main/contract/index.ts';
+import type { OpenedDocument } from '../../main/contract/window.ts';
 
 export type { LabClient };
 /** 'refused': this page has no right to talk to the host (no token, or a stale one); trying again does not help. */
@@ -20,6 +21,13 @@ export interface Connection {
   pathOfFile(file: File): string | null;
   /** The native open-file dialog, which gives a path or null; absent in a browser. */
   readonly openImage: (() => Promise<string | null>) | null;
+  /** The system's or the browser's dialog for an experiment or a fio job; null where it was closed. */
+  openExperiment(): Promise<OpenedDocument | null>;
+  /** What comes from outside of the page: documents, and commands of the menu by id. Both absent in a browser. */
+  readonly outside: {
+    onDocument(listener: (document: OpenedDocument) => void): void;
+    onCommand(listener: (id: string) => void): void;
+  } | null;
 }
 
 /** An experiment as the client's types want it: they have no `readonly`, and change nothing. */

@@ -17,16 +17,10 @@ import {
   type LabConnection,
   type SocketLike,
 } from '../../main/contract/client.ts';
+import type { OpenedDocument, WindowBridge } from '../../main/contract/window.ts';
+import { chooseExperiment } from './choose.ts';
 import type { Connection, ConnectionState } from './connection.ts';
 
-/** What the window's preload offers the page. Absent in a browser. */
-export interface WindowBridge {
-  /** Asks the main process for a fresh port; it arrives as a message event with `data === 'diolab:port'`. */
-  requestPort(): void;
-  pathOfFile(file: File): string;
-  /** The native open-file dialog; null where it was closed. */
-  openImage(): Promise<unknown>;
-}
 declare global {
   interface Window {
     readonly diolab?: WindowBridge;
@@ -97,11 +91,12 @@ class HealingConnection implements Connection {
     return window.diolab?.pathOfFile(file) ?? null;
   }
   readonly openImage = window.diolab
-    ? async (): Promise<string | null> => {
-        const path = await window.diolab?.openImage();
-        return typeof path === 'string' ? path : null;
-      }
+    ? (): Promise<string | null> => window.diolab?.openImage() ?? Promise.resolve(null)
     : null;
+  openExperiment(): Promise<OpenedDocument | null> {
+    return window.diolab?.openExperiment() ?? chooseExperiment();
+  }
+  readonly outside = window.diolab ?? null;
   private tell(state: ConnectionState): void {
     this.state = state;
     for (const listener of this.listeners) listener(state);

@@ -37,6 +37,14 @@ export class RecordedFrame {
 
 export class RecordedContents extends EventEmitter {
   readonly mainFrame = new RecordedFrame('');
+  readonly sent: { channel: string; data: unknown }[] = [];
+  crashes = 0;
+  send(channel: string, data: unknown): void {
+    this.sent.push({ channel, data });
+  }
+  forcefullyCrashRenderer(): void {
+    this.crashes += 1;
+  }
   openHandler: ((details: { url: string }) => { action: string }) | null = null;
   setWindowOpenHandler(handler: (details: { url: string }) => { action: string }): void {
     this.openHandler = handler;
@@ -47,6 +55,8 @@ export class RecordedWindow extends EventEmitter {
   readonly webContents: RecordedContents;
   readonly calls: string[] = [];
   isMinimizedNow = false;
+  isFocusedNow = false;
+  progress: number | null = null;
   constructor(
     readonly options: Record<string, unknown> & { webPreferences: Record<string, unknown> },
     contents: RecordedContents,
@@ -73,6 +83,16 @@ export class RecordedWindow extends EventEmitter {
   }
   maximize(): void {
     this.calls.push('maximize');
+  }
+  destroy(): void {
+    this.calls.push('destroy');
+    this.emit('closed');
+  }
+  setProgressBar(value: number): void {
+    this.progress = value;
+  }
+  isFocused(): boolean {
+    return this.isFocusedNow;
   }
   isMinimized(): boolean {
     return this.isMinimizedNow;
@@ -137,6 +157,50 @@ class RecordedApp extends EventEmitter {
   exit(code: number): void {
     this.calls.push(`exit ${String(code)}`);
   }
+  readonly recent: string[] = [];
+  aboutOptions: Record<string, unknown> | null = null;
+  readonly commandLine = {
+    appendSwitch: (name: string): void => {
+      this.calls.push(`switch ${name}`);
+    },
+  };
+  getVersion(): string {
+    return '1.2.3';
+  }
+  setAboutPanelOptions(options: Record<string, unknown>): void {
+    this.aboutOptions = options;
+  }
+  showAboutPanel(): void {
+    this.calls.push('showAboutPanel');
+  }
+  addRecentDocument(path: string): void {
+    this.recent.push(path);
+  }
+  clearRecentDocuments(): void {
+    this.recent.length = 0;
+  }
+}
+
+export class RecordedNotification extends EventEmitter {
+  isShown = false;
+  constructor(readonly options: { title: string; body: string }) {
+    super();
+  }
+  show(): void {
+    this.isShown = true;
+  }
+}
+
+/** An item of a recorded menu, as far as tests look at it. */
+export interface RecordedItem {
+  readonly id?: string;
+  readonly role?: string;
+  readonly label?: string;
+  readonly accelerator?: string;
+  readonly registerAccelerator?: boolean;
+  readonly enabled?: boolean;
+  readonly submenu?: readonly RecordedItem[];
+  readonly click?: () => void;
 }
 
 /** The stand-in and what it recorded. */
@@ -146,12 +210,23 @@ export class ElectronRecorder {
   readonly windows: RecordedWindow[] = [];
   readonly ipcHandlers = new Map<string, Handler>();
   readonly schemes: { scheme: string; privileges: Record<string, boolean> }[] = [];
-  readonly menus: unknown[] = [];
+  readonly menus: (readonly RecordedItem[])[] = [];
+  readonly notifications: RecordedNotification[] = [];
+  /** Ids of the power-save blockers that are on. */
+  readonly blockers = new Set<number>();
+  workAreas = [{ x: 0, y: 0, width: 1920, height: 1080 }];
+  messageBoxAnswer = 0;
+  readonly messageBoxes: { message: string; buttons: string[] }[] = [];
   dialogAnswer: { canceled: boolean; filePaths: string[] } = { canceled: true, filePaths: [] };
   readonly dialogs: unknown[] = [];
 
   /** Typed as the real module: the app's own types hold against Electron's in its type check. */
   asElectron(): ElectronApi {
+    const makeNotification = (options: RecordedNotification['options']): RecordedNotification => {
+      const notification = new RecordedNotification(options);
+      this.notifications.push(notification);
+      return notification;
+    };
     const makeWindow = (options: RecordedWindow['options']): RecordedWindow => {
       const contents = new RecordedContents();
       this.app.emit('web-contents-created', {}, contents);
@@ -180,21 +255,57 @@ export class ElectronRecorder {
         },
       },
       session: { defaultSession: this.session },
-      screen: { getAllDisplays: () => [{ workArea: { x: 0, y: 0, width: 1920, height: 1080 } }] },
+      screen: {
+        getAllDisplays: () => this.workAreas.map((workArea) => ({ workArea })),
+        getDisplayMatching: () => ({ workArea: this.workAreas[0] }),
+      },
+      Notification: Object.assign(
+        function Notification(options: RecordedNotification['options']) {
+          return makeNotification(options);
+        },
+        { isSupported: () => true },
+      ),
+      powerSaveBlocker: {
+        start: () => {
+          const id = this.blockers.size + 1;
+          this.blockers.add(id);
+          return id;
+        },
+        stop: (id: number) => this.blockers.delete(id),
+      },
       dialog: {
         showOpenDialog: (_window: unknown, options: unknown) => {
           this.dialogs.push(options);
           return Promise.resolve(this.dialogAnswer);
         },
+        showMessageBox: (_window: unknown, options: { message: string; buttons: string[] }) => {
+          this.messageBoxes.push(options);
+          return Promise.resolve({ response: this.messageBoxAnswer });
+        },
       },
       Menu: {
         buildFromTemplate: (template: unknown) => template,
-        setApplicationMenu: (menu: unknown) => {
+        setApplicationMenu: (menu: readonly RecordedItem[]) => {
           this.menus.push(menu);
         },
       },
     };
     return module as unknown as ElectronApi;
+  }
+
+  /** The item of the newest menu that has this id or label. */
+  item(name: string): RecordedItem {
+    const search = (items: readonly RecordedItem[]): RecordedItem | null => {
+      for (const item of items) {
+        if (item.id === name || item.label === name) return item;
+        const found = search(item.submenu ?? []);
+        if (found !== null) return found;
+      }
+      return null;
+    };
+    const found = search(this.menus.at(-1) ?? []);
+    if (found === null) throw new Error(`the menu has no ${name}`);
+    return found;
   }
 
   /** A page's call through a channel, as from the given frame. */

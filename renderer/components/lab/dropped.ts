@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What was dropped on the page: a path, or the text of an experiment. A browser does not tell the path of a file. */
+import { EXPERIMENT_BYTES_MAX, experimentFormatOf } from '../../../main/contract/window.ts';
 
 export type Dropped =
   | { readonly kind: 'path'; readonly path: string }
   | { readonly kind: 'text'; readonly text: string; readonly format: 'yaml' | 'fio' }
   | { readonly kind: 'none'; readonly why: string };
-
-const TEXT_BYTES_MAX = 1_000_000;
 
 /** A path or file address in dropped text; null where it is neither. */
 export function pathInText(text: string): string | null {
@@ -31,8 +30,8 @@ export async function droppedPath(
   const none = (why: string): Dropped => ({ kind: 'none', why });
   if (data === null) return none('Nothing was dropped');
   const file = data.files[0];
-  if (file && /\.(ya?ml|fio|ini|job)$/i.test(file.name) && file.size <= TEXT_BYTES_MAX) {
-    const format = /\.ya?ml$/i.test(file.name) ? 'yaml' : 'fio';
+  const format = experimentFormatOf(file?.name ?? '');
+  if (file && format !== null && file.size <= EXPERIMENT_BYTES_MAX) {
     return { kind: 'text', text: await file.text(), format };
   }
   const path = file

@@ -231,5 +231,7 @@ export function openConnection(): Connection {
           ),
     pathOfFile: () => null,
     openImage: null,
+    openExperiment: () => Promise.resolve(null),
+    outside: null,
   };
 }
