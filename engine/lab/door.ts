@@ -15,6 +15,7 @@ import type { DirectoryEntry, FileExtent, FileSystemProbe } from '../vfs/contrac
 import type { Comparison, CompareRequest, ExhibitRun } from './comparison.ts';
 import type { Experiment, Target } from './experiment.ts';
 import type { ExplainRequest, Explanation } from './explanation.ts';
+import type { CheckedAnswer, Exercise, LessonAnswer, LessonImageBytes } from './lesson.ts';
 import type { PartitionTable } from './partition-table.ts';
 import type {
   HostEvidence,
@@ -58,7 +59,7 @@ export interface RunOutcome {
   readonly trace: TraceColumns | null;
 }
 
-/** Implemented in run.ts, explain.ts, compare.ts, gallery/, image-tools.ts and workbench/. Host refusals are thrown as `HostError`. */
+/** Implemented in run.ts, explain.ts, compare.ts, gallery/, lessons/, image-tools.ts and workbench/. Host refusals are thrown as `HostError`. */
 export interface Lab {
   run(experiment: Experiment, ports: LabPorts, control: RunControl): RunOutcome;
   explain(request: ExplainRequest, ports: LabPorts): Explanation;
@@ -66,8 +67,19 @@ export interface Lab {
   compare(request: CompareRequest, ports: LabPorts): Comparison;
   /** An exhibit of the bug gallery on its old and its fixed revision; it needs nothing of the host. */
   exhibit(id: string): ExhibitRun;
+  lessons: LessonTools;
   image: ImageTools;
   workbench: WorkbenchTools;
+}
+
+/** Exercises on images in memory, made from a seed. They need memory of the host, and no file. */
+export interface LessonTools {
+  /** The question with the numbers of the seed. */
+  start(ports: LabPorts, id: string, seed: number): Exercise;
+  /** Checks the answer against what the engine does on the image. */
+  answer(ports: LabPorts, id: string, seed: number, answer: LessonAnswer): CheckedAnswer;
+  /** The bytes of an image of the exercise. */
+  image(ports: LabPorts, id: string, seed: number, imageId: string): LessonImageBytes;
 }
 
 export interface OpenedProbe {

@@ -32,9 +32,16 @@ export interface Ending {
   returned: KernelReturn | null;
   completed: KernelReturn | null;
   bug: KernelBug | null;
+  /** End of the file at the moment the call came back; a completion may still be to come. */
+  sizeBytesAtReturn: number;
   readonly bufferFirstPage: number;
   readonly bufferPages: number;
 }
+
+/** A request without where it goes. */
+export type AskedOfFile = Omit<ExplainRequest, 'target'>;
+/** An open file with what tells about a request on it. */
+export type ExaminedFile = Pick<OpenTarget, 'kernel' | 'file' | 'trace' | 'device'>;
 
 /** What a request did, beside its explanation: what a comparison of revisions counts. */
 export interface Examined {
@@ -53,8 +60,7 @@ export function explain(request: ExplainRequest, ports: LabPorts): Explanation {
 
 /** Runs one request on the overlay of its target and keeps what it did. `HostError` for what cannot be opened. */
 export function examine(request: ExplainRequest, ports: LabPorts): Examined {
-  const spannedBytes = request.memoryOffsetBytes + request.lengthBytes;
-  const pageCount = Math.max(1, Math.ceil(spannedBytes / PAGE_BYTES));
+  const pageCount = bufferPagesOf(request);
   const target = openTarget(
     {
       target: request.target,
@@ -72,10 +78,7 @@ export function examine(request: ExplainRequest, ports: LabPorts): Examined {
     { isStopRequested: () => false, nowNs: () => ports.clock.nowNs(), onPhase: () => undefined },
   );
   try {
-    const ending = runOne(target, request, pageCount);
-    const rows = target.trace === null ? [] : traceRows(target.trace.columns());
-    const explanation = tell(target, request, ending, rows);
-    return { explanation, rows, ending, leakedReferences: leakedReferences(target, ending) };
+    return examineFile(request, target);
   } finally {
     // What the request left behind lies in the overlay and goes with it: nothing to unmount.
     target.abandon();
@@ -84,7 +87,19 @@ export function examine(request: ExplainRequest, ports: LabPorts): Examined {
   }
 }
 
-function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number): Ending {
+/** Runs one request on a file that is open, for good: whoever wants the image kept puts it on an overlay. */
+export function examineFile(request: AskedOfFile, target: ExaminedFile): Examined {
+  const ending = runOne(target, request, bufferPagesOf(request));
+  const rows = target.trace === null ? [] : traceRows(target.trace.columns());
+  const explanation = tell(target, request, ending, rows);
+  return { explanation, rows, ending, leakedReferences: leakedReferences(target, ending) };
+}
+
+function bufferPagesOf({ memoryOffsetBytes, lengthBytes }: AskedOfFile): number {
+  return Math.max(1, Math.ceil((memoryOffsetBytes + lengthBytes) / PAGE_BYTES));
+}
+
+function runOne(target: ExaminedFile, request: AskedOfFile, pageCount: number): Ending {
   const { kernel, file, trace } = target;
   const { memory } = kernel;
   const firstPage = memory.allocatePages(pageCount);
@@ -97,6 +112,7 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
     returned: null,
     completed: null,
     bug: null,
+    sizeBytesAtReturn: file.inode.sizeBytes,
     bufferFirstPage: firstPage,
     bufferPages: pageCount,
   };
@@ -118,6 +134,7 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
   try {
     const value = request.op === 'read' ? file.read(iocb, iter) : file.write(iocb, iter);
     ending.returned = isTask(value) ? kernel.runTask('explained request', value) : value;
+    ending.sizeBytesAtReturn = file.inode.sizeBytes;
     const isQueued = errnoName(ending.returned) === 'EIOCBQUEUED';
     if (isQueued) kernel.runUntil(() => ending.completed !== null);
     // A revision can return before its bios have ended: what they do belongs to the request.
@@ -129,7 +146,7 @@ function runOne(target: OpenTarget, request: ExplainRequest, pageCount: number):
   return ending;
 }
 
-function leakedReferences(target: OpenTarget, ending: Ending): number {
+function leakedReferences(target: ExaminedFile, ending: Ending): number {
   const { references } = target.kernel.memory;
   let count = 0;
   for (let page = 0; page < ending.bufferPages; page++) {
@@ -139,8 +156,8 @@ function leakedReferences(target: OpenTarget, ending: Ending): number {
 }
 
 function tell(
-  target: OpenTarget,
-  request: ExplainRequest,
+  target: ExaminedFile,
+  request: AskedOfFile,
   ending: Ending,
   rows: readonly TraceRow[],
 ): Explanation {
@@ -166,7 +183,7 @@ function tell(
 }
 
 function resultOf(
-  request: ExplainRequest,
+  request: AskedOfFile,
   ending: Ending,
   rows: readonly TraceRow[],
 ): Explanation['result'] {

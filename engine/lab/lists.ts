@@ -5,3 +5,4 @@ export { DEFAULT_REVISION_ID, findRevision, REVISIONS } from '../dio/index.ts';
 export { EXECUTORS } from '../executor/index.ts';
 export { FILE_SYSTEMS } from '../filesystems/index.ts';
 export { EXHIBITS, findExhibit } from './gallery/index.ts';
+export { findLesson, LESSONS, LESSON_SEED_MAX } from './lessons/index.ts';

@@ -126,7 +126,7 @@ function rowText(row: TraceRow): string {
   return text.length <= COLUMN_WIDTH ? text : `${text.slice(0, COLUMN_WIDTH - 1)}…`;
 }
 
-function wrapped(text: string, indent: string): string[] {
+export function wrapped(text: string, indent: string): string[] {
   const lines: string[] = [];
   let current = indent;
   for (const word of text.split(' ')) {

@@ -36,6 +36,12 @@ export interface ConformOptions {
   readonly print: boolean;
   readonly json: boolean;
 }
+export interface LessonOptions {
+  readonly seed?: string;
+  readonly answer?: string;
+  readonly image: boolean;
+  readonly json: boolean;
+}
 export interface ServeOptions {
   readonly port?: string;
   readonly open: boolean;
@@ -51,6 +57,7 @@ Examples:
   diolab explain disk.img /data --op write --offset 512 --length 4096
   diolab compare disk.img /data --op write --offset 512 --length 4096 --revisions 6.4,2.6.31
   diolab gallery hole-write
+  diolab lesson where-a-write-lands --seed 7
   diolab serve
 
 Exit codes: 0 ok, 1 mismatch or failed verification, 64 usage, 65 data, 66 no input,
@@ -134,6 +141,29 @@ function addRequestCommands(program: Command, terminal: Terminal, finish: Finish
     });
 }
 
+function addLessons(program: Command, terminal: Terminal, finish: Finish): void {
+  program
+    .command('lessons')
+    .description('list the lessons: exercises on real images, made from a seed')
+    .option('--json', 'as JSON', false)
+    .action(async (options: { json: boolean }) => {
+      const { lessons } = await import('./commands/lessons.ts');
+      finish(await lessons(terminal, options));
+    });
+  program
+    .command('lesson')
+    .description('ask the question of a lesson, or check an answer to it')
+    .argument('<id>', 'lesson')
+    .option('--seed <n>', 'numbers of the exercise; default: any')
+    .option('--answer <values>', 'answer: values in the order of the question, or name=value')
+    .option('--image', 'also make the images of the exercise, in the folder of the lab', false)
+    .option('--json', 'as JSON', false)
+    .action(async (id: string, options: LessonOptions) => {
+      const { lesson } = await import('./commands/lessons.ts');
+      finish(await lesson(terminal, id, options));
+    });
+}
+
 function addHostCommands(program: Command, terminal: Terminal, finish: Finish): void {
   program
     .command('serve')
@@ -192,6 +222,7 @@ export function makeProgram(terminal: Terminal, finish: Finish): Command {
   addImageCommands(program, terminal, finish);
   addRequestCommands(program, terminal, finish);
   addGroundCommands(program, terminal, finish);
+  addLessons(program, terminal, finish);
   addHostCommands(program, terminal, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;

@@ -13,6 +13,7 @@ import {
   runIdSchema,
 } from './schemas.ts';
 import { grounds } from './grounds.ts';
+import { lessons } from './lessons.ts';
 import type {
   Comparison, ExhibitInfo, ExhibitRun,
   Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, ParsedText, RunEvent,
@@ -97,6 +98,7 @@ export const contract = {
     /** Runs an exhibit on its old and on its fixed revision. */
     run: base.input(z.strictObject({ id: z.string().max(80) })).output(output<ExhibitRun>()),
   },
+  lessons,
   grounds,
   runs: {
     start: base.input(experimentSchema).output(output<{ runId: string }>()),

@@ -14,6 +14,18 @@ import type {
   Explanation,
   ExplainStep,
 } from '../../engine/lab/explanation.ts';
+import type {
+  CheckedAnswer,
+  CheckedField,
+  Exercise,
+  LessonAnswer,
+  LessonContentRun,
+  LessonEvidence,
+  LessonField,
+  LessonImage,
+  LessonInfo,
+  LessonRequest,
+} from '../../engine/lab/lesson.ts';
 import type { HostErrorData, OptionSchema, TraceRow } from '../../engine/base/index.ts';
 import type { FileExtent, DirectoryEntry, FileSystemProbe } from '../../engine/vfs/contract.ts';
 import type { Experiment, Job, Target } from '../../engine/lab/experiment.ts';
@@ -32,6 +44,10 @@ import type {
 export type {
   AlignmentVerdict, Comparison, ExhibitInfo, ExhibitRun, RevisionRun, RevisionSummary, TraceDifference, DeviceCounters, DirectionResult, DirectoryEntry, Experiment, ExplainRequest, ExplainStep, Explanation, FileExtent, FileSystemProbe, HostErrorData, HostEvidence, Job,
   JobResult, LatencySummary, OptionSchema, RunProgress, RunResult, SeriesPoint, Target, TraceRow, VerdictClaim,
+}; // prettier-ignore
+
+export type {
+  CheckedAnswer, CheckedField, Exercise, LessonAnswer, LessonContentRun, LessonEvidence, LessonField, LessonImage, LessonInfo, LessonRequest,
 }; // prettier-ignore
 
 export { BLOCK_USES } from '../../engine/lab/workbench.ts';

@@ -4,6 +4,7 @@ import { compareRevisions } from '../../engine/lab/compare.ts';
 import { explain } from '../../engine/lab/explain.ts';
 import { runExhibit } from '../../engine/lab/gallery/index.ts';
 import { imageTools } from '../../engine/lab/image-tools.ts';
+import { lessonTools } from '../../engine/lab/lessons/index.ts';
 import { runExperiment } from '../../engine/lab/run.ts';
 import { workbenchTools } from '../../engine/lab/workbench/index.ts';
 import { hostFacts, nativePorts, usesOf } from './native/index.ts';
@@ -15,6 +16,7 @@ serveEngineThread({
     explain,
     compare: compareRevisions,
     exhibit: runExhibit,
+    lessons: lessonTools,
     image: imageTools,
     workbench: workbenchTools,
   },

@@ -13,6 +13,12 @@ import type { OpenedProbe } from '../../engine/lab/door.ts';
 import type { Experiment } from '../../engine/lab/experiment.ts';
 import type { ExplainRequest, Explanation } from '../../engine/lab/explanation.ts';
 import type {
+  CheckedAnswer,
+  Exercise,
+  LessonAnswer,
+  LessonImageBytes,
+} from '../../engine/lab/lesson.ts';
+import type {
   RequestColumns,
   RunProgress,
   RunResult,
@@ -55,6 +61,12 @@ export interface ToolCalls {
   explain: { ask: ExplainRequest; answer: Explanation };
   compare: { ask: CompareRequest; answer: Comparison };
   exhibit: { ask: { id: string }; answer: ExhibitRun };
+  'lesson-start': { ask: { id: string; seed: number }; answer: Exercise };
+  'lesson-answer': {
+    ask: { id: string; seed: number; answer: LessonAnswer };
+    answer: CheckedAnswer;
+  };
+  'lesson-image': { ask: { id: string; seed: number; imageId: string }; answer: LessonImageBytes };
   facts: { ask: { folder: string }; answer: HostFact[] };
   partitions: { ask: { path: string }; answer: PartitionTable };
   'used-by': { ask: { path: string }; answer: ImageUse[] };

@@ -40,6 +40,10 @@ export interface ThreadParts {
 }
 
 type TransferAsk = Extract<ToolAsk, { readonly name: 'get-tree' | 'put-tree' | 'lay-out' }>;
+type LessonAsk = Extract<
+  ToolAsk,
+  { readonly name: 'lesson-start' | 'lesson-answer' | 'lesson-image' }
+>;
 /** What goes to the workbench: all but the questions that `answer` names itself. */
 type WorkbenchAsk = Exclude<
   ToolAsk,
@@ -54,6 +58,9 @@ type WorkbenchAsk = Exclude<
       | 'explain'
       | 'compare'
       | 'exhibit'
+      | 'lesson-start'
+      | 'lesson-answer'
+      | 'lesson-image'
       | 'facts'
       | 'partitions'
       | 'used-by';
@@ -159,12 +166,30 @@ class EngineThread {
         return lab.compare(call.ask, this.labPorts());
       case 'exhibit':
         return lab.exhibit(call.ask.id);
+      case 'lesson-start':
+      case 'lesson-answer':
+      case 'lesson-image':
+        return this.lessonAnswer(call);
       case 'facts':
         return this.parts.probeFacts(call.ask.folder);
       case 'used-by':
         return this.parts.usesOf(call.ask.path);
       default:
         return this.workbenchAnswer(callId, call);
+    }
+  }
+
+  private lessonAnswer(call: LessonAsk): ToolAnswer {
+    const { lessons } = this.parts.lab;
+    const ports = this.labPorts();
+    const { id, seed } = call.ask;
+    switch (call.name) {
+      case 'lesson-start':
+        return lessons.start(ports, id, seed);
+      case 'lesson-answer':
+        return lessons.answer(ports, id, seed, call.ask.answer);
+      case 'lesson-image':
+        return lessons.image(ports, id, seed, call.ask.imageId);
     }
   }
 

@@ -18,6 +18,7 @@ import { Grounds } from './grounds.ts';
 import { HostInfo, type Face } from './host-info.ts';
 import { Images } from './images.ts';
 import { Journal } from './journal.ts';
+import { Lessons } from './lessons.ts';
 import { MadeImages } from './made-images.ts';
 import { makeFolder } from './durable.ts';
 import { pathsOf, type Paths } from './paths.ts';
@@ -46,6 +47,7 @@ export interface Services {
   readonly workbench: Workbench;
   readonly experiments: Experiments;
   readonly gallery: Gallery;
+  readonly lessons: Lessons;
   readonly grounds: Grounds;
   readonly runs: Runs;
   readonly bulk: Bulk;
@@ -80,6 +82,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     workbench,
     experiments: new Experiments(targets, images, runs, engine),
     gallery: new Gallery(engine),
+    lessons: new Lessons(paths.images, made, images, engine),
     grounds,
     runs,
     bulk: new Bulk(runs, journal, files, images),

@@ -78,7 +78,7 @@ function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: 
 /** The router of these services. */
 export function makeRouter(services: Services) {
   const lab = implementer();
-  const { host, images, workbench, experiments, gallery, grounds, runs } = services;
+  const { host, images, workbench, experiments, gallery, lessons, grounds, runs } = services;
   return lab.router({
     host: {
       facts: lab.host.facts.handler(({ input }) => host.report(input.folder)),
@@ -111,6 +111,16 @@ export function makeRouter(services: Services) {
     gallery: {
       list: lab.gallery.list.handler(() => gallery.list()),
       run: lab.gallery.run.handler(({ input }) => gallery.run(input.id)),
+    },
+    lessons: {
+      list: lab.lessons.list.handler(() => lessons.list()),
+      start: lab.lessons.start.handler(({ input }) => lessons.start(input.id, input.seed)),
+      answer: lab.lessons.answer.handler(({ input }) =>
+        lessons.answer(input.id, input.seed, input.answer),
+      ),
+      image: lab.lessons.image.handler(({ input }) =>
+        lessons.image(input.id, input.seed, input.imageId),
+      ),
     },
     grounds: {
       list: lab.grounds.list.handler(({ input }) => grounds.list(input)),

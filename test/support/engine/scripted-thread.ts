@@ -180,6 +180,11 @@ const lab: Lab = {
   exhibit: (id) => {
     throw new HostError({ code: 'exhibit.scripted', message: `exhibit ${id}` });
   },
+  lessons: {
+    start: () => scripted('start'),
+    answer: () => scripted('answer'),
+    image: () => scripted('image'),
+  },
   image,
 };
 
