@@ -106,6 +106,15 @@ const kinds = [
   { id: 'kernel-insert', level: 'kernel', site: 'block_rq_insert', title: 'host kernel: request inserted', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
   { id: 'kernel-issue', level: 'kernel', site: 'block_rq_issue', title: 'host kernel: request issued', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid'] },
   { id: 'kernel-end', level: 'kernel', site: 'block_rq_complete', title: 'host kernel: request completed', columns: ['sectorStart', 'sizeBytes', 'op', 'flags', 'pid', 'error'] },
+  // The engine's own loop driver: a bio of the upper file system becomes I/O on a file of the lower one. What lies between begin and
+  // end is the lower one's.
+  { id: 'loop-begin', level: 'block', site: 'drivers/block/loop.c:do_bio_filebacked', title: 'loop driver takes a bio',
+    columns: ['sectorStart', 'sizeBytes', 'op', 'segmentCount', 'isDirect', 'fileOffsetBytes'] },
+  { id: 'loop-copy', level: 'block', site: 'drivers/block/loop.c:lo_do_transfer', title: 'copied between the bio and the lower page cache',
+    columns: ['fileOffsetBytes', 'lengthBytes', 'op', 'page'] },
+  { id: 'loop-grow', level: 'block', site: 'drivers/block/loop.c:lo_direct_write', title: 'end of the lower file moved', columns: ['sizeBytes'] },
+  { id: 'loop-end', level: 'block', site: 'drivers/block/loop.c:loop_handle_bio', title: 'loop driver ends a bio',
+    columns: ['result', 'movedBytes', 'op', 'lowerCachedPages'] },
 ] as const satisfies readonly TraceKind[]; // prettier-ignore
 
 export const TRACE_KINDS: readonly TraceKind[] = kinds;

@@ -48,6 +48,11 @@ export interface BlockDevice extends CompletionSource {
   readonly ops: ReadonlySet<BioOp>;
   readonly isReadOnly: boolean;
   /**
+   * What is in flight is served by tasks over other devices (a loop device inside the engine): there is nothing to wait for here, and
+   * waiting for those drives it. Absent: no.
+   */
+  readonly isServedByTasks?: boolean;
+  /**
    * 'busy': nothing was taken, offer it again after a completion; so something must be in flight. May be called again from inside
    * `wait`, by way of a request's `onEnd`; never from inside itself.
    */

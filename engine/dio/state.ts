@@ -168,7 +168,7 @@ export class Dio {
     this.traits = revision.traits;
     this.request = request;
     this.kernel = request.kernel;
-    this.memory = request.kernel.memory;
+    this.memory = request.iter.memory;
     this.trace = request.kernel.trace;
     this.iocb = request.iocb;
     this.inode = request.inode;
@@ -182,7 +182,7 @@ export class Dio {
     this.id = id;
     this.request = request;
     this.kernel = kernel;
-    this.memory = kernel.memory;
+    this.memory = request.iter.memory;
     this.trace = kernel.trace;
     this.iocb = iocb;
     this.inode = request.inode;

@@ -224,7 +224,7 @@ export class RunKernel implements Kernel {
   /** Tasks could run: what is queued is handed over, and what has completed is taken, without waiting. */
   private poll(): void {
     for (const queue of this.queues) {
-      if (queue.deviceCount === 0) continue;
+      if (!canWaitFor(queue)) continue;
       queue.device.commit();
       queue.device.wait(0 as Nanoseconds);
     }
@@ -240,7 +240,7 @@ export class RunKernel implements Kernel {
     let busy: CompletionSource | null = null;
     let isShared = false;
     for (const queue of this.queues) {
-      if (queue.deviceCount === 0) continue;
+      if (!canWaitFor(queue)) continue;
       queue.device.commit();
       isShared = busy !== null;
       busy ??= queue.device;
@@ -281,7 +281,7 @@ export class RunKernel implements Kernel {
   private waitForAny(waitNs: number): void {
     let first: CompletionSource | null = null;
     for (const queue of this.queues) {
-      if (queue.deviceCount === 0) continue;
+      if (!canWaitFor(queue)) continue;
       first ??= queue.device;
       if (queue.device.wait(0 as Nanoseconds) > 0) return;
     }
@@ -307,6 +307,10 @@ export class RunKernel implements Kernel {
     });
   }
 }
+
+/** Its device has something in flight, and is not served by tasks: those sleep on another device, or on nothing. */
+const canWaitFor = (queue: RequestQueue): boolean =>
+  queue.deviceCount > 0 && queue.device.isServedByTasks !== true;
 
 const sleepCell = new Int32Array(new SharedArrayBuffer(4));
 

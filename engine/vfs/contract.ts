@@ -102,6 +102,8 @@ export interface AddressSpace {
   writeAndWait(firstByte: number, lastByte: number): MaybeTask<KernelReturn>;
   /** invalidate_inode_pages2_range, both pages inclusive. 0 or -EBUSY. */
   invalidate(firstPage: number, lastPage: number): MaybeTask<KernelReturn>;
+  /** filemap_range_has_page, both bytes inclusive. Absent: it holds none for long. */
+  hasPages?(firstByte: number, lastByte: number): boolean;
 }
 
 export interface Kiocb {
@@ -343,6 +345,13 @@ export interface OpenFile {
   write(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn>;
   /** Data, metadata and a flush of the device. */
   fsync(dataOnly: boolean): Task<KernelReturn>;
+  /**
+   * a_ops->direct_IO: direct I/O alone, without the lock, the page cache and the rest of a short transfer that `read` and `write` have
+   * around it. Absent: it has none.
+   */
+  directIo?(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn>;
+  /** i_size_write and mark_inode_dirty, after `directIo` wrote beyond the end of the file. */
+  moveEnd?(sizeBytes: number): void;
   /** Where the file's blocks are, in order, holes included. */
   extents(): Task<Result<FileExtent[]>>;
   /**
@@ -385,6 +394,13 @@ export interface MountedFileSystem {
     offsetBytes: number,
     lengthBytes: number,
   ): Task<KernelReturn>;
+  /** What is allocated at once, in bytes (a FAT's cluster). Absent: a block. */
+  readonly allocationUnitBytes?: number;
+  /**
+   * Where the allocator looks first for that block of the file: a hint, for laying files out in pieces. Absent: nobody is told where files
+   * lie.
+   */
+  suggestPlace?(inode: Inode, fileBlock: number, deviceBlock: number): void;
   /** rmdir(2): ENOTEMPTY where something is in it. Absent: it cannot. */
   removeDirectory?(directory: Inode, name: string): Task<Result<void>>;
   /**

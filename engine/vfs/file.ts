@@ -220,6 +220,17 @@ export class GenericFile implements OpenFile {
     return yield* this.operations.syncRange(this.inode, 0, Number.MAX_SAFE_INTEGER, dataOnly);
   }
 
+  directIo(iocb: Kiocb, iter: IovIter): MaybeTask<KernelReturn> {
+    return this.ask(iocb, iter);
+  }
+
+  moveEnd(sizeBytes: number): void {
+    const { inode, operations } = this;
+    if (sizeBytes <= inode.sizeBytes || operations.isBlockDevice) return;
+    inode.sizeBytes = sizeBytes;
+    operations.inodeChanged(inode);
+  }
+
   *extents(): Task<Result<FileExtent[]>> {
     return yield* this.operations.extents(this.inode);
   }

@@ -35,9 +35,7 @@ const ROW_UPTODATE = TRACE.uptodate;
 export function enterByPages(pool: DioPool, request: DirectIoRequest): MaybeTask<KernelReturn> {
   const { iter, iocb } = request;
   if (iter.source === 'kernel') {
-    const segment = iter.segments[0];
-    if (segment === undefined) return 0;
-    return enterKernelPages(pool, request, segment);
+    return iter.segments.length === 0 ? 0 : enterKernelPages(pool, request, iter.segments);
   }
   let done = 0;
   for (let index = 0; index < iter.segments.length; index++) {
@@ -102,25 +100,53 @@ function enterSegment(
   return lockByType(dio, fileOffsetBytes);
 }
 
-/** The entry with pages of the kernel's: nobody holds a reference for the request, and their offset is not checked. */
+/**
+ * The entry with pages of the kernel's: nobody holds a reference for the request, and their offset is not checked. Of the vectors only
+ * their pages are handed in, the offset in the first and the sum of their lengths: what else they say is lost.
+ */
 function enterKernelPages(
   pool: DioPool,
   request: DirectIoRequest,
-  segment: UserSegment,
+  segments: readonly UserSegment[],
 ): MaybeTask<KernelReturn> {
   const fileOffsetBytes = request.iocb.positionBytes;
-  const dio = takeForPart(pool, request, segment, fileOffsetBytes);
-  const firstPage = Math.floor(segment.addressBytes / PAGE_BYTES);
-  const count = makeRoomForPages(dio, segment);
-  for (let index = 0; index < count; index++) dio.pages[index] = firstPage + index;
-  dio.tail = count;
-  const { lengthBytes } = segment;
+  const { addressBytes } = segments[0] as UserSegment;
+  const lengthBytes = request.iter.remainingBytes;
+  const dio = takeForPart(pool, request, { addressBytes, lengthBytes }, fileOffsetBytes);
+  listPages(dio, segments);
+  if (isPatchwork(segments)) pool.effects.misplacedBuffers++;
   if (chooseUnitOfParts(dio, fileOffsetBytes, [{ addressBytes: 0, lengthBytes }]) !== 0) {
     return refuse(dio);
   }
   dio.firstPageFrom = 0;
-  dio.firstPageSkewBytes = segment.addressBytes % PAGE_BYTES;
+  dio.firstPageSkewBytes = addressBytes % PAGE_BYTES;
   return lockByType(dio, fileOffsetBytes);
+}
+
+/** direct_fill_pages: the pages of all vectors, one after the other. */
+function listPages(dio: Dio, segments: readonly UserSegment[]): void {
+  let count = 0;
+  for (const { addressBytes, lengthBytes } of segments) {
+    const firstPage = Math.floor(addressBytes / PAGE_BYTES);
+    const end = Math.ceil((addressBytes + lengthBytes) / PAGE_BYTES);
+    if (count + end - firstPage > dio.pages.length) {
+      const grown = new Int32Array(2 * (count + end - firstPage));
+      grown.set(dio.pages);
+      dio.pages = grown;
+    }
+    for (let page = firstPage; page < end; page++) dio.pages[count++] = page;
+  }
+  dio.tail = count;
+}
+
+/** Not one run of bytes from page to page: a vector that does not end its page, or does not start the next one. */
+function isPatchwork(segments: readonly UserSegment[]): boolean {
+  for (let index = 1; index < segments.length; index++) {
+    const before = segments[index - 1] as UserSegment;
+    const startsInside = (segments[index] as UserSegment).addressBytes % PAGE_BYTES !== 0;
+    if (startsInside || (before.addressBytes + before.lengthBytes) % PAGE_BYTES !== 0) return true;
+  }
+  return false;
 }
 
 function takeForPart(
