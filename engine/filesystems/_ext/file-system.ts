@@ -262,6 +262,13 @@ export class ExtFileSystem implements MountedFileSystem {
     return yield* this.blockMap.truncate(inode, Math.ceil(sizeBytes / this.blockSizeBytes));
   }
 
+  /** The goal of the file's next allocation (i_block_alloc_info). */
+  suggestPlace(inode: Inode, fileBlock: number, deviceBlock: number): void {
+    const own = inode as ExtInode;
+    own.lastLogicalBlock = fileBlock - 1;
+    own.lastDeviceBlock = deviceBlock - 1;
+  }
+
   /** block_truncate_page: what follows the new end in its block becomes zeros, so that growing again shows nothing old. */
   private *clearTail(inode: ExtInode, sizeBytes: number): Task<KernelReturn> {
     const { blockBytes } = this.state.geometry;

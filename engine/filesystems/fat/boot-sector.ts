@@ -214,6 +214,10 @@ export function looksLikeFat(bytes: Uint8Array): boolean {
   return hasJump && record.u16(BOOT.end) === BOOT_SIGNATURE;
 }
 
+/** The cluster that a sector of the data lies in. */
+export const clusterOfSector = (geometry: Geometry, sector: number): number =>
+  Math.floor((sector - geometry.dataSector) / geometry.sectorsPerCluster) + FIRST_CLUSTER;
+
 /** First sector of a cluster (fat_clus_to_blknr). */
 export function sectorOfCluster(geometry: Geometry, cluster: number): number {
   return geometry.dataSector + (cluster - FIRST_CLUSTER) * geometry.sectorsPerCluster;

@@ -23,14 +23,14 @@ import {
   type NamedFact,
   type OpenFile,
 } from '../../vfs/index.ts';
-import { sectorOfCluster } from './boot-sector.ts';
+import { clusterOfSector, sectorOfCluster } from './boot-sector.ts';
 import { BEYOND, settled, WHOLE_CHAIN, type Chains } from './chains.ts';
 import { checkImage, type Finding } from './check.ts';
 import { Committer } from './commit.ts';
 import { describeBlock, factsOf, layoutOf } from './describe.ts';
 import { errnoResult, slotRecordBytes, type Directories } from './directory.ts';
 import type { FatInode } from './inode.ts';
-import { ENTRY, ROOT_INODE, STATE_DIRTY } from './layout.ts';
+import { ENTRY, FIRST_CLUSTER, ROOT_INODE, STATE_DIRTY } from './layout.ts';
 import { Namespace } from './namespace.ts';
 import { FatRecord } from './record.ts';
 import type { FatState } from './state.ts';
@@ -229,6 +229,18 @@ export class FatFileSystem implements MountedFileSystem {
     const from = sizeBytes % PAGE_BYTES;
     const to = Math.ceil((from + 1) / this.blockSizeBytes) * this.blockSizeBytes;
     return yield* this.chains.zeroPart(inode, Math.floor(sizeBytes / PAGE_BYTES), from, to);
+  }
+
+  get allocationUnitBytes(): number {
+    return this.state.geometry.clusterBytes;
+  }
+
+  /** A FAT has one place where it looks next, for whatever file (FSI_Nxt_Free). */
+  suggestPlace(_inode: Inode, _fileBlock: number, deviceBlock: number): void {
+    const { geometry } = this.state;
+    const cluster = clusterOfSector(geometry, deviceBlock);
+    const last = geometry.clusterCount + FIRST_CLUSTER - 1;
+    this.state.lastAllocated = Math.max(FIRST_CLUSTER, Math.min(last, cluster)) - 1;
   }
 
   /** fat_fallocate */

@@ -2,20 +2,23 @@
 /**
  * Lays files out as a recipe wants them: as many extents, holes and unwritten blocks as asked, and free space in pieces.
  *
- * How a file gets its extents: it is written piece by piece, and after each piece but the last of a run a file of fillers takes the
- * next block, so that the piece after it has to go elsewhere. The map is read then. What the file system added itself (map blocks
- * between data, a free space in pieces) or joined shows as a difference, by which the number of breaks is corrected, and the file is
- * made anew, a few times at most. What could not be reached is told, not hidden. Fillers go at the end.
+ * How a file gets its extents: it is written piece by piece, and after each piece but the last of a run the file system is told to look
+ * a little farther for the next one. The map is read then. What the file system added itself (map blocks between data, a free space in
+ * pieces) or joined shows as a difference, by which the number of breaks is corrected, and the file is made anew, a few times at most.
+ * What could not be reached is told, not hidden.
  */
-import { errnoName, HostError, isTask, Sfc32, type Task } from '../../base/index.ts';
-import type { FileExtent, Inode, OpenFile } from '../../vfs/index.ts';
+import { errnoName, HostError, isTask, MAP_FLAG, Sfc32, type Task } from '../../base/index.ts';
+import { newMapping, type FileExtent, type Inode, type OpenFile } from '../../vfs/index.ts';
 import { kiocb, Piece, PIECE_BYTES } from '../image/content.ts';
 import { ioError, taken } from '../image/paths.ts';
 import type { FileRecipe, LayoutRecipe, TransferOutcome, TransferPart } from '../workbench.ts';
 import { makeFolders, parentOf } from './namespace.ts';
 import type { OpenPlace } from './place.ts';
 
-const ATTEMPTS_MAX = 6;
+/** Each with its own cuts, so that two that miss on either side are not all there is. */
+const ATTEMPTS_MAX = 12;
+/** Between two pieces, at most; less where the image is small. */
+const GAP_BYTES_MAX = 65536;
 const FILLER_NAME = '.diolab-filler';
 /** Its blocks lie between the pieces of free space; it stays. */
 const DIVIDER_NAME = '.diolab-divider';
@@ -44,6 +47,13 @@ interface PlannedPiece {
   readonly fileBlock: number;
   readonly count: number;
   readonly breaks: boolean;
+}
+
+/** How near one way of cutting came. */
+interface Attempt {
+  readonly breaks: number;
+  readonly seed: number;
+  readonly distance: number;
 }
 
 /** Cuts `count` into `parts` pieces of about one length, at least 1 each, a little different by the seed. */
@@ -168,25 +178,25 @@ class LayingOut {
     const known = yield* fileSystem.lookup(folder, name);
     if (known.ok) taken({ ok: false, error: 'EEXIST' }, image, recipe.path);
     let breaks = Math.max(0, recipe.extents - 1 - recipe.holes);
-    const tried = new Map<number, number>();
+    const seedOf = (attempt: number): number => (this.recipe.seed + index + attempt * 7919) >>> 0;
+    let best: Attempt | null = null;
     let extents: readonly FileExtent[] = [];
-    for (let attempt = 1; ; attempt++) {
-      extents = yield* this.tryFile(recipe, index, folder, name, breaks);
+    for (let attempt = 0; ; attempt++) {
+      const seed = seedOf(attempt);
+      extents = yield* this.tryFile(recipe, seed, folder, name, breaks);
       const got = countExtents(extents);
-      if (got === recipe.extents || recipe.sizeBytes === 0) break;
-      tried.set(breaks, got);
-      const next = Math.max(0, breaks + recipe.extents - got);
-      const isLast = attempt >= ATTEMPTS_MAX || tried.has(next);
+      const distance = Math.abs(got - recipe.extents);
+      if (distance === 0 || recipe.sizeBytes === 0) break;
+      if (best === null || distance < best.distance) best = { breaks, seed, distance };
+      // With no break to take away there is nothing to try.
+      const isLast = attempt + 1 >= ATTEMPTS_MAX || (breaks === 0 && got > recipe.extents);
+      if (isLast && best.seed === seed) break;
+      yield* this.removeMade(folder, name);
       if (isLast) {
-        const best = closest(tried, recipe.extents);
-        if (best !== breaks) {
-          yield* this.removeMade(folder, name);
-          extents = yield* this.tryFile(recipe, index, folder, name, best);
-        }
+        extents = yield* this.tryFile(recipe, best.seed, folder, name, best.breaks);
         break;
       }
-      yield* this.removeMade(folder, name);
-      breaks = next;
+      breaks = Math.max(0, breaks + recipe.extents - got);
     }
     this.doneBytes += recipe.sizeBytes;
     this.tell(recipe, extents);
@@ -229,7 +239,7 @@ class LayingOut {
 
   private *tryFile(
     recipe: FileRecipe,
-    index: number,
+    seed: number,
     folder: Inode,
     name: string,
     breaks: number,
@@ -240,18 +250,62 @@ class LayingOut {
     const inode = taken(yield* fileSystem.create(folder, name, 'file'), image, path);
     this.made.push({ folder, name });
     const file = taken(yield* fileSystem.open(inode), image, path);
-    const blocks = Math.ceil(sizeBytes / fileSystem.blockSizeBytes);
-    const seed = (this.recipe.seed + index) >>> 0;
-    const pieces = blocks === 0 ? [] : planPieces(blocks, recipe.holes, breaks, seed);
-    for (const { fileBlock, count, breaks: ends } of pieces) {
-      yield* this.place(file, path, recipe.content, fileBlock, count);
-      if (ends) yield* this.fill(folder, 1);
+    const unitBlocks = this.unitBlocks();
+    const units = Math.ceil(sizeBytes / (unitBlocks * fileSystem.blockSizeBytes));
+    const pieces = units === 0 ? [] : planPieces(units, recipe.holes, breaks, seed);
+    const gapBlocks = this.gapBlocks(pieces.length);
+    for (const piece of pieces) {
+      const [from, count] = [piece.fileBlock * unitBlocks, piece.count * unitBlocks];
+      yield* this.place(file, path, recipe.content, from, count);
+      if (piece.breaks) yield* this.moveOn(inode, from + count, gapBlocks);
     }
     const status = yield* fileSystem.truncate(inode, sizeBytes);
     if (status < 0) throw ioError(`${image}:${path}`, 'setting the size of the file', status);
     const synced = yield* file.fsync(false);
     if (synced < 0) throw ioError(`${image}:${path}`, 'writing back', synced);
     return taken(yield* file.extents(), image, path);
+  }
+
+  /** Blocks that the file system allocates at once: a piece is never less. */
+  private unitBlocks(): number {
+    const { allocationUnitBytes, blockSizeBytes } = this.open.fileSystem;
+    return Math.max(1, Math.floor((allocationUnitBytes ?? blockSizeBytes) / blockSizeBytes));
+  }
+
+  /** Blocks to leave between two pieces, so that all gaps together fit into the free space several times. */
+  private gapBlocks(pieces: number): number {
+    const { fileSystem } = this.open;
+    const share = fileSystem.statfs().freeBytes / (8 * Math.max(1, pieces));
+    const unit = this.unitBlocks();
+    const blocks = Math.floor(Math.min(GAP_BYTES_MAX, share) / fileSystem.blockSizeBytes);
+    return Math.max(unit, Math.floor(blocks / unit) * unit);
+  }
+
+  /** The next piece, which begins at `fileBlock`, is to lie a gap behind the one before it. */
+  private *moveOn(inode: Inode, fileBlock: number, gapBlocks: number): Task<void> {
+    const last = yield* this.deviceBlockOf(inode, fileBlock - 1);
+    if (last === null) return;
+    this.open.fileSystem.suggestPlace?.(inode, fileBlock, last + 1 + gapBlocks);
+  }
+
+  /** Null: it has none. */
+  private *deviceBlockOf(inode: Inode, fileBlock: number): Task<number | null> {
+    const { fileSystem } = this.open;
+    const mapping = newMapping(fileSystem.device);
+    mapping.lengthBytes = fileSystem.blockSizeBytes;
+    const started = fileSystem.getBlock(inode, fileBlock, mapping, false);
+    const status = isTask(started) ? yield* started : started;
+    if (status < 0 || (mapping.flags & (MAP_FLAG.mapped | MAP_FLAG.unwritten)) === 0) return null;
+    return mapping.deviceBlock;
+  }
+
+  /** The end of `other` is to be followed by the end of `one` on the device. */
+  private *followOn(one: Inode, other: Inode): Task<void> {
+    const { fileSystem } = this.open;
+    const blocksOf = (inode: Inode): number =>
+      Math.ceil(inode.sizeBytes / fileSystem.blockSizeBytes);
+    const last = yield* this.deviceBlockOf(other, blocksOf(other) - 1);
+    if (last !== null) fileSystem.suggestPlace?.(one, blocksOf(one), last + 1);
   }
 
   /** Gives blocks to a part of the file. */
@@ -288,8 +342,8 @@ class LayingOut {
     }
   }
 
-  /** Blocks of the filler of this folder, right behind what was allocated last. */
-  private *fill(folder: Inode, blocks: number): Task<void> {
+  /** Blocks of the filler of this folder, which is returned. */
+  private *fill(folder: Inode, blocks: number): Task<Inode> {
     const { fileSystem, image } = this.open;
     let filler = this.fillers.get(folder.inodeNumber);
     if (filler === undefined) {
@@ -303,6 +357,7 @@ class LayingOut {
       this.fillers.set(folder.inodeNumber, filler);
     }
     yield* this.append(filler.file, blocks * fileSystem.blockSizeBytes);
+    return filler.file.inode;
   }
 
   private *append(file: OpenFile, length: number): Task<void> {
@@ -334,12 +389,15 @@ class LayingOut {
     );
     this.made.push({ folder: root, name: DIVIDER_NAME });
     const file = taken(yield* fileSystem.open(divider), image, DIVIDER_NAME);
+    const unitBytes = this.unitBlocks() * blockBytes;
     const pieceBlocks = Math.max(1, Math.floor(this.recipe.freePieceBytes / blockBytes));
     const start = fileSystem.statfs().freeBytes;
     try {
       for (;;) {
-        yield* this.fill(root, pieceBlocks);
-        yield* this.append(file, blockBytes);
+        const filler = yield* this.fill(root, pieceBlocks);
+        yield* this.followOn(divider, filler);
+        yield* this.append(file, unitBytes);
+        yield* this.followOn(filler, divider);
         const doneBytes = Math.max(0, start - fileSystem.statfs().freeBytes);
         this.onPart({ kind: 'progress', file: 'free space', doneBytes, totalBytes: start });
       }
@@ -350,16 +408,6 @@ class LayingOut {
     const status = yield* file.fsync(false);
     if (status < 0) throw ioError(image, errnoName(status) ?? 'fsync', status);
   }
-}
-
-/** The number of breaks that came nearest. */
-function closest(tried: ReadonlyMap<number, number>, wanted: number): number {
-  let best = 0;
-  let distance = Infinity;
-  for (const [breaks, got] of tried) {
-    if (Math.abs(got - wanted) < distance) [best, distance] = [breaks, Math.abs(got - wanted)];
-  }
-  return best;
 }
 
 /** Holes between or behind extents, up to the size of the file. */
