@@ -6,6 +6,7 @@
  *   GET /bulk/runs/ID/requests?from=NS&to=NS   columns, see `encodeRequestColumns`
  *   GET /bulk/runs/ID/export?format=json|fio|csv|parquet|yaml|latency-log
  *   GET /bulk/images/get?path=IMAGE&file=FILE[&partition=N]   the content of a file inside an image, as a download
+ *   POST /bulk/images/put?path=IMAGE&file=FILE&consent=true|false[&partition=N]   makes or replaces a file; its content is the body
  *
  * Layout of request columns, little endian, every column starts at a multiple of 8:
  *   header 4 x u32 {magic 'DIOR', version 1, rowCount, sampledEvery}
@@ -19,6 +20,20 @@ export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const bulkRequestsPath = (runId: string): string => `/bulk/runs/${runId}/requests`;
 export const bulkExportPath = (runId: string, format: ExportFormat): string =>
   `/bulk/runs/${runId}/export?format=${format}`;
+
+/** The one address that takes a body (application/octet-stream). */
+export const BULK_UPLOAD_PATH = '/bulk/images/put';
+
+/** Where a page sends the content of `file`, a path inside the image at `place`. */
+export function bulkUploadPath(
+  place: { readonly path: string; readonly partition: number | null },
+  file: string,
+  consent: boolean,
+): string {
+  const query = new URLSearchParams({ path: place.path, file, consent: String(consent) });
+  if (place.partition !== null) query.set('partition', String(place.partition));
+  return `${BULK_UPLOAD_PATH}?${query.toString()}`;
+}
 
 /** `file` in the image at `place`, as a browser downloads it. */
 export function bulkImageFilePath(

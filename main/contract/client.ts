@@ -32,8 +32,8 @@ export interface LabConnection {
   readonly session: string | null;
   /** Settles once, when the other side is gone or `close` was called. Never rejects. */
   readonly closed: Promise<ConnectionEnd>;
-  /** Fetches a path of bulk.ts with what authorises it; an answer that is not 2xx is thrown as `HostError`. */
-  fetchBulk(path: string, signal?: AbortSignal): Promise<Response>;
+  /** Fetches a path of bulk.ts with what authorises it, or sends `content` there (an upload); an answer that is not 2xx is thrown as `HostError`. */
+  fetchBulk(path: string, signal?: AbortSignal, content?: Blob): Promise<Response>;
   close(): void;
 }
 
@@ -113,9 +113,15 @@ async function bulk(
   session: string | null,
   path: string,
   signal?: AbortSignal,
+  content?: Blob,
 ): Promise<Response> {
+  const isUpload = content !== undefined;
   const response = await fetch(`${origin}${path}`, {
-    ...(session !== null && { headers: { authorization: `Bearer ${session}` } }),
+    headers: {
+      ...(session !== null && { authorization: `Bearer ${session}` }),
+      ...(isUpload && { 'content-type': 'application/octet-stream' }),
+    },
+    ...(isUpload && { method: 'POST', body: content }),
     ...(signal !== undefined && { signal }),
     credentials: 'omit',
     redirect: 'error',
@@ -196,7 +202,8 @@ export async function connectWebSocket(options: {
     client: createORPCClient<LabClient>(link),
     session: answer.session,
     closed,
-    fetchBulk: (path, signal) => bulk(options.origin ?? '', answer.session, path, signal),
+    fetchBulk: (path, signal, content) =>
+      bulk(options.origin ?? '', answer.session, path, signal, content),
     close: () => {
       socket.close(1000, 'closed by the face');
     },
@@ -226,7 +233,7 @@ export function connectMessagePort(options: {
     client: createORPCClient<LabClient>(new PortLink({ port })),
     session: null,
     closed,
-    fetchBulk: (path, signal) => bulk(options.origin ?? '', null, path, signal),
+    fetchBulk: (path, signal, content) => bulk(options.origin ?? '', null, path, signal, content),
     close: () => {
       (port as { close?: () => void }).close?.();
       end({ code: 1000, reason: 'closed by the face' });

@@ -3,6 +3,7 @@
  * Answers the page's requests to app://lab: its own files from the list made at build time (files.json), and bulk data. Rules: 1. What is
  * not in the list does not exist, whatever lies on the disk. 2. Only GET and HEAD. 3. Every response carries the CSP, refusals too.
  */
+import { BULK_UPLOAD_PATH } from '../contract/bulk.ts';
 import { isOwnUrl, responseHeaders } from './options.ts';
 
 export interface PageFiles {
@@ -41,10 +42,11 @@ export function makeProtocolHandler(
 ): (request: Request) => Promise<Response> {
   return async (request) => {
     if (!isOwnUrl(request.url)) return refusal(403, 'Not an address of this app');
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
+    const { pathname } = new URL(request.url);
+    const isUpload = request.method === 'POST' && pathname === BULK_UPLOAD_PATH;
+    if (!isUpload && request.method !== 'GET' && request.method !== 'HEAD') {
       return refusal(405, 'Only GET and HEAD');
     }
-    const { pathname } = new URL(request.url);
     if (pathname.startsWith('/bulk/')) return withHeaders(await bulk(request));
     const path = pathname === '/' ? '/index.html' : pathname;
     const type = files.types.get(path);

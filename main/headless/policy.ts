@@ -5,6 +5,7 @@
  * page from opening a WebSocket.
  */
 import type { IncomingMessage } from 'node:http';
+import { BULK_UPLOAD_PATH } from '../contract/bulk.ts';
 
 /** The page's CSP: its own files and nothing inline, no frames, no WebAssembly. */
 const CONTENT_SECURITY_POLICY = [
@@ -95,13 +96,20 @@ export function refuseRequest(request: Asked, authority: string): Refusal | null
 
 /** Rules of a plain request, after `refuseRequest`. */
 export function refusePlain(request: Asked): Refusal | null {
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
+  const path = (request.url ?? '').split('?', 1)[0];
+  const isUpload = request.method === 'POST' && path === BULK_UPLOAD_PATH;
+  if (!isUpload && request.method !== 'GET' && request.method !== 'HEAD') {
     return { status: 405, text: 'Only GET and HEAD.', headers: { allow: 'GET, HEAD' } };
   }
   const lengths = rawValues(request, 'content-length');
   const hasBody =
     rawValues(request, 'transfer-encoding').length > 0 || lengths.some((length) => length !== '0');
-  if (hasBody) return { status: 413, text: 'A request has no body here.' };
+  if (hasBody && !isUpload) return { status: 413, text: 'A request has no body here.' };
+  // Not a type that a form of another page can send without asking first.
+  const [type] = rawValues(request, 'content-type');
+  if (isUpload && type !== 'application/octet-stream') {
+    return { status: 415, text: 'A file is application/octet-stream.' };
+  }
   // Browsers say where a request comes from: a foreign page may lead here, but not fetch or embed anything of ours.
   const [site] = rawValues(request, 'sec-fetch-site');
   const [mode] = rawValues(request, 'sec-fetch-mode');

@@ -127,6 +127,10 @@ const hostile: readonly Hostile[] = [
     (method): Hostile => [method, () => `${method} / HTTP/1.1\r\nHost: ${authority()}\r\n\r\n`, [405]],
   ),
   ['a CORS preflight', () => `OPTIONS /bulk/runs/x HTTP/1.1\r\nHost: ${authority()}\r\nOrigin: http://evil.example\r\nAccess-Control-Request-Method: GET\r\nAccess-Control-Request-Private-Network: true\r\n\r\n`, [403, 405]],
+  ['an upload without the session', () => `POST /bulk/images/put?path=/x&file=/y&consent=true HTTP/1.1\r\nHost: ${authority()}\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc`, [401]],
+  ['an upload as a form would send it', () => `POST /bulk/images/put?path=/x&file=/y&consent=true HTTP/1.1\r\nHost: ${authority()}\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nabc`, [415]],
+  ['an upload from another site', () => `POST /bulk/images/put HTTP/1.1\r\nHost: ${authority()}\r\nOrigin: http://evil.example\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc`, [403]],
+  ['an upload to another address', () => `POST /bulk/images/get HTTP/1.1\r\nHost: ${authority()}\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc`, [405]],
   ['CONNECT', () => `CONNECT ${authority()} HTTP/1.1\r\nHost: ${authority()}\r\n\r\n`, [405]],
   ['an unknown method', () => `BREW / HTTP/1.1\r\nHost: ${authority()}\r\n\r\n`, [400, 405]],
   // Targets

@@ -168,7 +168,11 @@ class WebHostServer implements WebHost {
       answer(response, { status: 401, text: 'Bulk data needs the session.', headers });
       return;
     }
-    const asked = new Request(`${this.origin}${request.url ?? ''}`);
+    const isUpload = request.method === 'POST';
+    const asked = new Request(`${this.origin}${request.url ?? ''}`, {
+      method: isUpload ? 'POST' : 'GET',
+      ...(isUpload && { body: Readable.toWeb(request) as ReadableStream, duplex: 'half' }),
+    });
     const given = await this.options.services.bulk.handle(asked);
     response.writeHead(given.status, { ...Object.fromEntries(given.headers), ...SAFE_HEADERS });
     if (given.body === null || request.method === 'HEAD') {

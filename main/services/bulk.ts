@@ -10,7 +10,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as z from 'zod';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
-import { encodeRequestColumns, EXPORT_FORMATS, type ExportFormat } from '../contract/bulk.ts';
+import {
+  BULK_UPLOAD_PATH,
+  encodeRequestColumns,
+  EXPORT_FORMATS,
+  type ExportFormat,
+} from '../contract/bulk.ts';
 import { runIdSchema } from '../contract/schemas.ts';
 import { placeSchema } from '../contract/workbench.ts';
 import { failureData } from '../host/failure.ts';
@@ -48,6 +53,8 @@ const imageFileSchema = z.strictObject({
   partition: z.coerce.number().int().min(1).max(1024).optional(),
 });
 
+const uploadSchema = imageFileSchema.extend({ consent: z.enum(['true', 'false']) });
+
 const STATUS_BY_EXIT: Readonly<Record<number, number>> = { 64: 400, 65: 422, 66: 404, 77: 403 };
 
 export class Bulk {
@@ -58,10 +65,12 @@ export class Bulk {
     private readonly images: Images,
   ) {}
 
-  /** Answers a GET below /bulk/. Refusals are `HostErrorData` as JSON. Never rejects. */
+  /** Answers a GET below /bulk/, and the POST of an upload. Refusals are `HostErrorData` as JSON. Never rejects. */
   async handle(request: Request): Promise<Response> {
     try {
-      return await this.answer(new URL(request.url));
+      const url = new URL(request.url);
+      if (request.method === 'POST') return await this.upload(url, request.body);
+      return await this.answer(url);
     } catch (error) {
       const data: HostErrorData = failureData(error);
       const status = STATUS_BY_EXIT[data.exitCode ?? 0] ?? 500;
@@ -79,6 +88,30 @@ export class Bulk {
     const format = url.searchParams.get('format') as ExportFormat;
     if (what !== 'export' || !EXPORT_FORMATS.includes(format)) throw unknownPath(url);
     return this.export(entry, format);
+  }
+
+  /** Makes or replaces a file inside an image; where the content breaks off, nothing stays of it. */
+  private async upload(url: URL, body: ReadableStream<Uint8Array> | null): Promise<Response> {
+    if (url.pathname !== BULK_UPLOAD_PATH) throw unknownPath(url);
+    const ask = uploadSchema.safeParse(Object.fromEntries(url.searchParams));
+    if (!ask.success) {
+      throw new HostError({
+        code: 'bulk.bad-query',
+        message: 'path and file name a file inside an image, consent is true or false',
+        where: BULK_UPLOAD_PATH,
+        exitCode: 64,
+      });
+    }
+    const { path, file, consent, partition = null } = ask.data;
+    let bytes = 0;
+    const content = async function* (): AsyncGenerator<Uint8Array> {
+      for await (const piece of (body ?? []) as AsyncIterable<Uint8Array>) {
+        bytes += piece.length;
+        yield piece;
+      }
+    };
+    await this.images.writeFile(path, file, content(), consent === 'true', partition);
+    return Response.json({ bytes });
   }
 
   /** Content of a file inside an image; its first piece, or its refusal, is there before the answer begins. */

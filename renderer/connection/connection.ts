@@ -15,8 +15,8 @@ export interface Connection {
   readonly client: LabClient;
   /** Calls back at once with the present state, then at every change. Returns what ends it. */
   onState(listener: (state: ConnectionState) => void): () => void;
-  /** Plain fetch of a path of `bulk.ts`. A refusal rejects with the host's error. */
-  fetchBulk(path: string, signal?: AbortSignal): Promise<Response>;
+  /** Plain fetch of a path of `bulk.ts`, or `content` sent there. A refusal rejects with the host's error. */
+  fetchBulk(path: string, signal?: AbortSignal, content?: Blob): Promise<Response>;
   /** The path on disk of a dropped file; null where the page cannot know (a browser). */
   pathOfFile(file: File): string | null;
   /** The native open-file dialog, which gives a path or null; absent in a browser. */

@@ -83,9 +83,9 @@ class HealingConnection implements Connection {
     listener(this.state);
     return () => this.listeners.delete(listener);
   }
-  fetchBulk(path: string, signal?: AbortSignal): Promise<Response> {
+  fetchBulk(path: string, signal?: AbortSignal, content?: Blob): Promise<Response> {
     if (this.lab === null) return Promise.reject(new Error('the connection to the lab is closed'));
-    return this.lab.fetchBulk(path, signal);
+    return this.lab.fetchBulk(path, signal, content);
   }
   pathOfFile(file: File): string | null {
     return window.diolab?.pathOfFile(file) ?? null;

@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { bulkImageFilePath } from '../../main/contract/bulk.ts';
+import { bulkImageFilePath, bulkUploadPath } from '../../main/contract/bulk.ts';
 import type { LayoutRecipe, TransferEvent } from '../../main/contract/index.ts';
 import type { LabClient } from '../../main/contract/client.ts';
 import { hostErrorOf } from '../../main/contract/client.ts';
@@ -318,6 +318,29 @@ describeWith(['e2fsprogs'], 'lays files out', () => {
     expect(maps.slice(0, 2)).toEqual(maps.slice(2));
   });
 
+  it.each([
+    ['ext4', 'e2fsck'],
+    ['fat', 'fsck.fat'],
+  ])('on %s as well', async (fileSystemId, checker) => {
+    const path = await makeImage(`${fileSystemId}-pieces.img`, fileSystemId, 64 * MIB);
+    const file = (at: string, extents: number) =>
+      ({ path: at, sizeBytes: 2 * MIB, extents, holes: 0, content: 'written' }) as const;
+    const done = await layOut(path, {
+      files: [file('/whole', 1), file('/pieces', 20), file('/more', 100)],
+      freePieceBytes: 131072,
+    });
+    expect(done.notes ?? []).toEqual([]);
+    const figures = await client.images.fragmentation({ path, partition: null });
+    expect(figures.worst.map(({ path: at, extents }) => [at, extents])).toEqual(
+      expect.arrayContaining([
+        ['/more', 100],
+        ['/pieces', 20],
+      ]),
+    );
+    expect(figures.largestFreeBytes).toBeLessThanOrEqual(2 * 131072);
+    execFileSync(checker, checker === 'e2fsck' ? ['-fn', path] : ['-n', path]);
+  });
+
   it('cuts free space; without room nothing stays', async () => {
     const path = await makeImage('pieces.img', 'ext2', 16 * MIB);
     await layOut(path, { freePieceBytes: 65536 });
@@ -453,4 +476,32 @@ it('gives a file inside an image as a download', async () => {
   const half = await ask(bulkImageFilePath(whole(path), '/a file'));
   await half.body?.cancel();
   expect((await client.images.probe({ path })).refusal).toBeNull();
+});
+
+it('takes a file that a page sends, and nothing of one that breaks off', async () => {
+  const path = await makeImage('upload.img');
+  const content = Buffer.alloc(5 * MIB + 77, 'sent bytes ');
+  const send = (query: string, body: BodyInit) =>
+    services.bulk.handle(
+      new Request(`http://lab${query}`, { method: 'POST', body, duplex: 'half' } as RequestInit),
+    );
+  const given = await send(bulkUploadPath(whole(path), '/sent', false), content);
+  expect([given.status, await given.json()]).toEqual([200, { bytes: content.length }]);
+  const back = await services.bulk.handle(
+    new Request(`http://lab${bulkImageFilePath(whole(path), '/sent')}`),
+  );
+  expect(Buffer.from(await back.arrayBuffer()).equals(content)).toBe(true);
+  const broken = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new Uint8Array(100_000));
+      controller.error(new Error('the page is gone'));
+    },
+  });
+  expect((await send(bulkUploadPath(whole(path), '/half', false), broken)).status).not.toBe(200);
+  const names = (await client.images.entries({ path, folder: '/' })).map(({ name }) => name);
+  expect(names).toEqual(['lost+found', 'sent']);
+  expect((await send('/bulk/images/put?path=/x', content)).status).toBe(400);
+  const runs = await send('/bulk/runs/x', content);
+  expect(runs.status).toBe(404);
+  isSound(path);
 });

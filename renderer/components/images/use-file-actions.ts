@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What can be done to files of an open image: each asks for consent where it has to, tells what went wrong, and has the image read again. */
 import type { ImageInfo, Place, TransferEvent } from '../../../main/contract/index.ts';
+import { bulkImageFilePath, bulkUploadPath } from '../../../main/contract/bulk.ts';
 import { useConnectionStore } from '../../stores/connection.ts';
 import { useHostStore } from '../../stores/host.ts';
 import { useToastsStore } from '../../stores/toasts.ts';
@@ -8,7 +9,6 @@ import { useTransfersStore } from '../../stores/transfers.ts';
 import { useWorkbenchStore } from '../../stores/workbench.ts';
 import { pathInText } from '../lab/dropped.ts';
 import { downloadBlob } from '../run/download.ts';
-import { bytesOfBase64 } from './hex.ts';
 import { joinPath, nameOf } from './paths.ts';
 
 export interface FileActions {
@@ -18,6 +18,8 @@ export interface FileActions {
   putHostPath(hostPath: string): Promise<void>;
   getToHost(path: string, hostPath: string): Promise<void>;
   download(path: string): Promise<void>;
+  /** Sends the content of a file that the page was given. */
+  upload(file: File): Promise<void>;
   drop(data: DataTransfer, why: string | null): Promise<void>;
   /** Where a copy would go on this machine, to begin with. */
   hostPathFor(path: string): string;
@@ -30,36 +32,49 @@ interface Opened {
   readonly choose: (path: string | null) => void;
 }
 
-/** Bytes asked for at a time: the most that a preview gives. */
-const PART_BYTES = 65536;
-
 type Client = ReturnType<ReturnType<typeof useConnectionStore>['client']>['images'];
 type Change = (
   what: string,
   action: (place: Place, consent: boolean) => Promise<unknown>,
 ) => Promise<boolean>;
 
-/** A file a part at a time, into `parts`, so that it is cancelled at once and its progress is known. */
+type Fetch = (path: string, signal?: AbortSignal, content?: Blob) => Promise<Response>;
+
+/** A file of the image as it arrives, into `parts`, so that it is cancelled at once and its progress is known. */
 async function* readParts(
-  client: () => Client,
+  fetchBulk: Fetch,
   place: Place,
   file: string,
   parts: Uint8Array<ArrayBuffer>[],
   signal: AbortSignal,
 ): AsyncGenerator<TransferEvent> {
-  for (let offsetBytes = 0; ;) {
-    const asked = { ...place, file, offsetBytes, lengthBytes: PART_BYTES };
-    const part = await client().preview(asked, { signal });
-    const bytes = bytesOfBase64(part.bytesBase64);
-    if (bytes.length > 0) parts.push(bytes);
-    offsetBytes += bytes.length;
-    yield { kind: 'progress', file, doneBytes: offsetBytes, totalBytes: part.sizeBytes };
-    if (bytes.length === 0 || offsetBytes >= part.sizeBytes) {
-      yield { kind: 'done', files: 1, bytes: offsetBytes };
-      return;
-    }
+  const answer = await fetchBulk(bulkImageFilePath(place, file), signal);
+  const reader = answer.body?.getReader();
+  let doneBytes = 0;
+  for (;;) {
+    const part = await reader?.read();
+    if (part?.value === undefined) break;
+    parts.push(part.value);
+    doneBytes += part.value.length;
+    yield { kind: 'progress', file, doneBytes, totalBytes: null };
   }
+  yield { kind: 'done', files: 1, bytes: doneBytes };
 }
+
+/** A file of the page's machine on its way into the image. The browser does not tell how far it is. */
+async function* sendFile(
+  fetchBulk: Fetch,
+  place: Place,
+  path: string,
+  content: File,
+  consent: boolean,
+  signal: AbortSignal,
+): AsyncGenerator<TransferEvent> {
+  yield { kind: 'progress', file: path, doneBytes: 0, totalBytes: content.size };
+  await fetchBulk(bulkUploadPath(place, path, consent), signal, content);
+  yield { kind: 'done', files: 1, bytes: content.size };
+}
+
 /** Changes of names: each asks the image to be read again. */
 function nameActions(client: () => Client, opened: Opened, change: Change) {
   const workbench = useWorkbenchStore();
@@ -94,9 +109,17 @@ function nameActions(client: () => Client, opened: Opened, change: Change) {
   };
 }
 /** Copies, with their progress in the list of transfers. */
-function copyActions(client: () => Client, opened: Opened, change: Change) {
+function copyActions(client: () => Client, fetchBulk: Fetch, opened: Opened, change: Change) {
   const transfers = useTransfersStore();
   return {
+    async upload(file: File): Promise<void> {
+      const path = joinPath(opened.folder(), file.name);
+      await change(`${path} is written into it.`, (place, consent) =>
+        transfers.run(`Copying ${file.name} into ${nameOf(place.path)}`, (signal) =>
+          Promise.resolve(sendFile(fetchBulk, place, path, file, consent, signal)),
+        ),
+      );
+    },
     async putHostPath(hostPath: string): Promise<void> {
       const file = joinPath(opened.folder(), nameOf(hostPath.replace(/\/+$/, '')));
       await change(`${file} is written into it.`, (place, consent) =>
@@ -117,7 +140,7 @@ function copyActions(client: () => Client, opened: Opened, change: Change) {
       if (place === null) return;
       const parts: Uint8Array<ArrayBuffer>[] = [];
       const done = await transfers.run(`Downloading ${nameOf(path)}`, (signal) =>
-        Promise.resolve(readParts(client, place, path, parts, signal)),
+        Promise.resolve(readParts(fetchBulk, place, path, parts, signal)),
       );
       if (done) downloadBlob(new Blob(parts), nameOf(path));
     },
@@ -144,25 +167,26 @@ export function useFileActions(opened: Opened): FileActions {
       workbench.changed(info.path);
     }
   };
-  const copies = copyActions(client, opened, change);
+  const fetchBulk: Fetch = (path, signal, content) =>
+    connection.connection?.fetchBulk(path, signal, content) ??
+    Promise.reject(new Error('the connection to the lab is closed'));
+  const copies = copyActions(client, fetchBulk, opened, change);
   async function drop(data: DataTransfer, why: string | null): Promise<void> {
     if (why !== null) {
       toasts.show(`Nothing can be copied in: ${why}`, { tone: 'bad' });
       return;
     }
     const files = [...data.files];
-    const paths =
-      files.length > 0
-        ? files.map((file) => connection.connection?.pathOfFile(file) ?? null)
-        : [pathInText(data.getData('text/uri-list') || data.getData('text/plain'))];
-    const known = paths.filter((path): path is string => path !== null && path !== '');
-    if (known.length < paths.length) {
-      toasts.show(`A browser does not tell where ${files[0]?.name ?? 'what was dropped'} lies`, {
-        tone: 'bad',
-        detail: 'Choose it with “Copy a file in”, or drop its path as text.',
-      });
+    if (files.length === 0) {
+      const path = pathInText(data.getData('text/uri-list') || data.getData('text/plain'));
+      if (path !== null && path !== '') await copies.putHostPath(path);
+      return;
     }
-    for (const path of known) await copies.putHostPath(path);
+    for (const file of files) {
+      // A window knows where it lies, so that the lab reads it by itself; a browser only has its content.
+      const path = connection.connection?.pathOfFile(file) ?? null;
+      await (path === null ? copies.upload(file) : copies.putHostPath(path));
+    }
   }
   return {
     ...nameActions(client, opened, change),
