@@ -12,12 +12,12 @@ import {
   explainRequestSchema,
   runIdSchema,
 } from './schemas.ts';
-import { grounds } from './grounds.ts';
+import { grounds, loops, runTraces, verify } from './grounds.ts';
 import { lessons } from './lessons.ts';
 import type {
   Comparison, ExhibitInfo, ExhibitRun,
-  Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, ParsedText, RunEvent,
-  RunListEntry, RunResult,
+  Catalogue, ExperimentCheck, Explanation, FileMap, HostErrorData, HostFacts, ImageEntry, ImageInfo, KeptRunResult, ParsedText,
+  RunEvent, RunListEntry,
 } from './types.ts'; // prettier-ignore
 import { layoutRecipeSchema, workbench } from './workbench.ts';
 
@@ -100,7 +100,10 @@ export const contract = {
   },
   lessons,
   grounds,
+  loops,
+  verify,
   runs: {
+    ...runTraces,
     start: base.input(experimentSchema).output(output<{ runId: string }>()),
     /** Progress of a running run from now on; ends with 'ended'. Frames are dropped rather than queued. */
     watch: base
@@ -112,7 +115,7 @@ export const contract = {
     list: base.output(output<RunListEntry[]>()),
     /** Says when the list has changed. */
     watchList: base.output(eventIterator(output<RunListEntry[]>())),
-    get: base.input(z.strictObject({ runId: runIdSchema })).output(output<RunResult>()),
+    get: base.input(z.strictObject({ runId: runIdSchema })).output(output<KeptRunResult>()),
     rename: base
       .input(z.strictObject({ runId: runIdSchema, name: z.string().min(1).max(200) }))
       .output(output<RunListEntry>()),

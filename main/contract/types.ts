@@ -40,6 +40,7 @@ import type {
   SeriesPoint,
   VerdictClaim,
 } from '../../engine/lab/result.ts';
+import type { VerifyResult } from './grounds.ts';
 
 export type {
   AlignmentVerdict, Comparison, ExhibitInfo, ExhibitRun, RevisionRun, RevisionSummary, TraceDifference, DeviceCounters, DirectionResult, DirectoryEntry, Experiment, ExplainRequest, ExplainStep, Explanation, FileExtent, FileSystemProbe, HostErrorData, HostEvidence, Job,
@@ -178,6 +179,12 @@ export interface RunListEntry {
     readonly p50Ns: number | null;
     readonly p99Ns: number | null;
   };
+  /** What was found out about its image afterwards; absent or null: nothing was looked at. */
+  readonly verify?: VerifyResult | null;
+}
+/** The result of a run with what was found out about its image afterwards. */
+export interface KeptRunResult extends RunResult {
+  readonly verify?: VerifyResult | null;
 }
 export type RunEvent =
   | { readonly kind: 'progress'; readonly progress: RunProgress }

@@ -161,6 +161,8 @@ interface PendingCall {
   /** Gives parts of 'put-tree'; null at the end. */
   nextPart?(): Promise<TransferPart | null>;
 }
+/** Tools that are not just asked and answered. */
+type StreamedTool = 'read' | 'write' | 'get-tree' | 'put-tree' | 'lay-out' | 'compare-mounted';
 type Streams = Pick<PendingCall, 'onData' | 'nextData' | 'onPart' | 'nextPart'>;
 
 /** The tools process: many calls, one after the other. */
@@ -280,7 +282,7 @@ export class EngineHost {
   }
 
   /** Asks the tools process; rejects with a `HostError`. */
-  call<N extends Exclude<ToolName, 'read' | 'write' | 'get-tree' | 'put-tree' | 'lay-out'>>(
+  call<N extends Exclude<ToolName, StreamedTool>>(
     name: N,
     ask: ToolCalls[N]['ask'],
     signal?: AbortSignal,
@@ -315,16 +317,16 @@ export class EngineHost {
     await this.ask({ name: 'write', ask }, { nextData });
   }
 
-  /** Copies out of an image, or lays files out in one; `onPart` gets the parts in order. */
-  async receiveParts(
-    call: ToolAsk & { readonly name: 'get-tree' | 'lay-out' },
+  /** Copies out of an image, lays files out in one, or compares one with its mount; `onPart` gets the parts in order. */
+  async receiveParts<N extends 'get-tree' | 'lay-out' | 'compare-mounted'>(
+    call: { readonly name: N; readonly ask: ToolCalls[N]['ask'] },
     onPart: (part: TransferPart) => Promise<void>,
     signal?: AbortSignal,
-  ): Promise<TransferOutcome> {
+  ): Promise<ToolCalls[N]['answer']> {
     // One part after the other, whatever the consumer's promises do.
     let last: Promise<void> = Promise.resolve();
     const outcome = await this.ask(
-      call,
+      call as ToolAsk,
       {
         onPart: (part) => {
           last = last.then(() => onPart(part));
@@ -334,7 +336,7 @@ export class EngineHost {
       signal,
     );
     await last;
-    return outcome as TransferOutcome;
+    return outcome as ToolCalls[N]['answer'];
   }
 
   /** Copies into an image; `nextPart` gives null at the end. */

@@ -7,7 +7,7 @@ import { imageTools } from '../../engine/lab/image-tools.ts';
 import { lessonTools } from '../../engine/lab/lessons/index.ts';
 import { runExperiment } from '../../engine/lab/run.ts';
 import { workbenchTools } from '../../engine/lab/workbench/index.ts';
-import { hostFacts, nativePorts, usesOf } from './native/index.ts';
+import { hostFacts, nativePorts, privilegedTools, usesOf } from './native/index.ts';
 import { serveEngineThread } from './serve-thread.ts';
 
 serveEngineThread({
@@ -23,4 +23,5 @@ serveEngineThread({
   makePorts: nativePorts,
   probeFacts: hostFacts,
   usesOf,
+  privileged: privilegedTools,
 });

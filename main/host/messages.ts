@@ -37,7 +37,44 @@ import type {
 } from '../../engine/lab/workbench.ts';
 import type { PartitionTable } from '../../engine/lab/partition-table.ts';
 import type { FileMap, HostFact, ImageEntry } from '../contract/types.ts';
+import type { FileDifference } from '../contract/grounds.ts';
 import type { ImageUse } from '../contract/workbench.ts';
+
+/** A loop device to attach and to keep. */
+export interface HeldLoopAsk {
+  readonly path: string;
+  readonly sectorBytes: number;
+  readonly directIo: boolean;
+  readonly readOnly: boolean;
+}
+/** A loop device that this process keeps, as the kernel says that it is. */
+export interface HeldLoop {
+  readonly device: string;
+  readonly imagePath: string;
+  readonly sectorBytes: number;
+  readonly hasDirectIo: boolean;
+  readonly isReadOnly: boolean;
+  readonly sizeBytes: number;
+}
+export interface CompareMountedAsk {
+  /** What the engine reads. */
+  readonly place: Place;
+  /** What the kernel mounts: the image, or a copy of its partition. */
+  readonly mountedPath: string;
+}
+/** Contents as the engine and as the kernel's own mount read them. */
+export interface MountedComparison {
+  /** Regular files read on both sides. */
+  readonly files: number;
+  readonly bytes: number;
+  /** Entries of the kernel's that are neither files nor folders: left out. */
+  readonly others: number;
+  /** Entries that this user may not read, or that lie too deep: nothing is known about them. */
+  readonly unread: number;
+  /** Differences found; only the first is told in full. */
+  readonly differences: number;
+  readonly first: FileDifference | null;
+}
 
 interface InFile {
   readonly path: string;
@@ -87,6 +124,11 @@ export interface ToolCalls {
   'put-tree': { ask: Place & { file: string }; answer: TransferOutcome };
   /** Progress comes as 'part' messages, before the answer. */
   'lay-out': { ask: Place & { recipe: LayoutRecipe }; answer: TransferOutcome };
+  'loop-attach': { ask: HeldLoopAsk; answer: HeldLoop };
+  'loop-detach': { ask: { device: string }; answer: boolean };
+  'loops-held': { ask: Record<string, never>; answer: HeldLoop[] };
+  /** Progress comes as 'part' messages, before the answer. */
+  'compare-mounted': { ask: CompareMountedAsk; answer: MountedComparison };
 }
 export type ToolName = keyof ToolCalls;
 export type ToolAsk = {

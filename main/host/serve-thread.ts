@@ -14,15 +14,19 @@ import {
 } from 'node:worker_threads';
 import { assert, HostError } from '../../engine/base/index.ts';
 import type { Lab, LabPorts, RunOutcome } from '../../engine/lab/door.ts';
-import type { TransferPart } from '../../engine/lab/workbench.ts';
+import type { TransferPart, WorkbenchTools } from '../../engine/lab/workbench.ts';
 import type { HostFact } from '../contract/types.ts';
 import type { ImageUse } from '../contract/workbench.ts';
 import { failureData } from './failure.ts';
 import {
   CONTROL,
   EVERY_CALL,
+  type CompareMountedAsk,
   type DataForThread,
   type FromThread,
+  type HeldLoop,
+  type HeldLoopAsk,
+  type MountedComparison,
   type ThreadBirth,
   type ToolAnswer,
   type ToolAsk,
@@ -37,9 +41,29 @@ export interface ThreadParts {
   readonly probeFacts: (folder: string) => HostFact[];
   /** Who else uses an image file. */
   readonly usesOf: (path: string) => ImageUse[];
+  /** What takes the privileged helper. */
+  readonly privileged: PrivilegedTools;
+}
+/** Loop devices that are kept, and the kernel's own mount to compare with. All throw `HostError`. */
+export interface PrivilegedTools {
+  attach(ask: HeldLoopAsk): HeldLoop;
+  /** False: it is not kept here. */
+  detach(device: string): boolean;
+  held(): HeldLoop[];
+  /** What `onPart` throws ends it. */
+  compareMounted(
+    tools: WorkbenchTools,
+    ports: LabPorts,
+    ask: CompareMountedAsk,
+    onPart: (part: TransferPart) => void,
+  ): MountedComparison;
 }
 
 type TransferAsk = Extract<ToolAsk, { readonly name: 'get-tree' | 'put-tree' | 'lay-out' }>;
+type PrivilegedAsk = Extract<
+  ToolAsk,
+  { readonly name: 'loop-attach' | 'loop-detach' | 'loops-held' | 'compare-mounted' }
+>;
 type LessonAsk = Extract<
   ToolAsk,
   { readonly name: 'lesson-start' | 'lesson-answer' | 'lesson-image' }
@@ -63,7 +87,8 @@ type WorkbenchAsk = Exclude<
       | 'lesson-image'
       | 'facts'
       | 'partitions'
-      | 'used-by';
+      | 'used-by'
+      | PrivilegedAsk['name'];
   }
 >;
 
@@ -174,6 +199,11 @@ class EngineThread {
         return this.parts.probeFacts(call.ask.folder);
       case 'used-by':
         return this.parts.usesOf(call.ask.path);
+      case 'loop-attach':
+      case 'loop-detach':
+      case 'loops-held':
+      case 'compare-mounted':
+        return this.privilegedAnswer(callId, call);
       default:
         return this.workbenchAnswer(callId, call);
     }
@@ -235,6 +265,22 @@ class EngineThread {
         return workbench.putTree(ports, call.ask, call.ask.file, () => this.nextPart(callId));
       case 'lay-out':
         return workbench.layOut(ports, call.ask, call.ask.recipe, onPart);
+    }
+  }
+
+  private privilegedAnswer(callId: number, call: PrivilegedAsk): ToolAnswer {
+    const { privileged, lab } = this.parts;
+    switch (call.name) {
+      case 'loop-attach':
+        return privileged.attach(call.ask);
+      case 'loop-detach':
+        return privileged.detach(call.ask.device);
+      case 'loops-held':
+        return privileged.held();
+      case 'compare-mounted':
+        return privileged.compareMounted(lab.workbench, this.labPorts(), call.ask, (part) => {
+          this.sendPart(callId, part);
+        });
     }
   }
 

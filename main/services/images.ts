@@ -322,6 +322,12 @@ export class Images {
     };
   }
 
+  /** Where the images lie that the lab knows. */
+  async folders(): Promise<string[]> {
+    const known = [...(await this.made.paths()), ...(await this.recent())];
+    return [...new Set([this.paths.images, ...known.map((path) => dirname(path))])];
+  }
+
   private async recent(): Promise<string[]> {
     const stored = await readJson(join(this.paths.state, 'recent-images.json'));
     return Array.isArray(stored) ? stored.filter((one) => typeof one === 'string') : [];

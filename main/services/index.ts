@@ -19,12 +19,14 @@ import { HostInfo, type Face } from './host-info.ts';
 import { Images } from './images.ts';
 import { Journal } from './journal.ts';
 import { Lessons } from './lessons.ts';
+import { Loops } from './loops.ts';
 import { MadeImages } from './made-images.ts';
 import { makeFolder } from './durable.ts';
 import { pathsOf, type Paths } from './paths.ts';
 import { ResultFiles } from './result-file.ts';
 import { Runs } from './runs.ts';
 import { Targets } from './targets.ts';
+import { Verify } from './verify.ts';
 import { Workbench } from './workbench/index.ts';
 
 export { pathsOf, type Paths } from './paths.ts';
@@ -49,6 +51,8 @@ export interface Services {
   readonly gallery: Gallery;
   readonly lessons: Lessons;
   readonly grounds: Grounds;
+  readonly loops: Loops;
+  readonly verify: Verify;
   readonly runs: Runs;
   readonly bulk: Bulk;
   close(): Promise<void>;
@@ -59,11 +63,14 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const paths = options.paths ?? pathsOf();
   await makeFolder(paths.runs);
   await makeFolder(paths.images);
-  const engine = new EngineHost({
+  const engineOptions = {
     spawn: options.spawn ?? forkEngine,
     entryPath:
       options.engineEntryPath ?? fileURLToPath(new URL('../engine/process.js', import.meta.url)),
-  });
+  };
+  const engine = new EngineHost(engineOptions);
+  // Asks the person for a password where it has to, and waits for it: questions about images go on meanwhile.
+  const holder = new EngineHost(engineOptions);
   const journal = new Journal(paths.runs);
   await journal.purge();
   const files = new ResultFiles(paths.cache);
@@ -74,6 +81,21 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const targets = new Targets(images, paths.images, workbench.snapshots);
   const runs = new Runs({ journal, runsFolder: paths.runs, files, engine, targets });
   const grounds = new Grounds({ folder: paths.grounds, engine, runs, targets, images });
+  const loops = new Loops({
+    folder: paths.loops,
+    holder,
+    imageFolders: () => images.folders(),
+    isLocked: async (path) =>
+      (await engine.call('used-by', { path })).some(({ kind }) => kind === 'lock'),
+  });
+  const verify = new Verify({
+    workbench,
+    runs,
+    journal,
+    targets,
+    holder,
+    cacheFolder: paths.cache,
+  });
   let closing: Promise<void> | null = null;
   return {
     paths,
@@ -84,12 +106,16 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     gallery: new Gallery(engine),
     lessons: new Lessons(paths.images, made, images, engine),
     grounds,
+    loops,
+    verify,
     runs,
     bulk: new Bulk(runs, journal, files, images),
     close: () =>
       (closing ??= (async () => {
         await grounds.close();
         await runs.close();
+        await loops.close();
+        await holder.close();
         await engine.close();
         await files.close();
       })()),

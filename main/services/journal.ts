@@ -6,7 +6,7 @@
  *   runs/ID/intent.json      before the first write: the experiment and the owner
  *   runs/ID/result.duckdb    the result and its rows (result-file.ts), renamed into place when it is whole and on disk
  *   runs/ID/done.json        how it ended
- *   runs/ID/label.json       a name given later, or that it was removed
+ *   runs/ID/label.json       a name given later, that it was removed, what was found out about its image
  *
  *   intent --engine starts--> [killed: 'unfinished'] --result.duckdb--> [killed: found again] --done.json--> ended
  *
@@ -19,6 +19,7 @@ import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
 import type { Experiment } from '../../engine/lab/experiment.ts';
+import type { VerifyResult } from '../contract/grounds.ts';
 import type { RunListEntry, RunState } from '../contract/types.ts';
 import {
   isAlive,
@@ -48,6 +49,8 @@ interface Label {
   readonly version: 1;
   readonly name: string | null;
   readonly removedBy: Owner | null;
+  /** Absent in labels of before. */
+  readonly verify?: VerifyResult | null;
 }
 
 /** A run as its folder tells it. */
@@ -57,6 +60,7 @@ export interface JournalEntry {
   readonly name: string;
   readonly isRemoved: boolean;
   readonly removedBy: Owner | null;
+  readonly verify: VerifyResult | null;
   readonly hasResult: boolean;
   readonly isOwnerAlive: boolean;
 }
@@ -141,7 +145,11 @@ export class Journal {
 
   async label(
     id: string,
-    change: { readonly name?: string; readonly isRemoved?: boolean },
+    change: {
+      readonly name?: string;
+      readonly isRemoved?: boolean;
+      readonly verify?: VerifyResult;
+    },
   ): Promise<void> {
     const entry = await this.entry(id);
     const isRemoved = change.isRemoved ?? entry.isRemoved;
@@ -149,6 +157,7 @@ export class Journal {
       version: 1,
       name: change.name ?? entry.name,
       removedBy: isRemoved ? (entry.removedBy ?? thisProcess()) : null,
+      verify: change.verify ?? entry.verify,
     } satisfies Label);
   }
 
@@ -188,6 +197,7 @@ export class Journal {
       name: label?.name ?? intent.experiment.name,
       isRemoved: (label?.removedBy ?? null) !== null,
       removedBy: label?.removedBy ?? null,
+      verify: label?.verify ?? null,
       hasResult,
       isOwnerAlive: done === null && isAlive(intent.owner),
     };

@@ -20,6 +20,8 @@ export interface Paths {
   readonly snapshots: string;
   readonly config: string;
   readonly state: string;
+  /** One small file for each loop device that a diolab keeps. */
+  readonly loops: string;
   readonly cache: string;
 }
 
@@ -41,6 +43,7 @@ export function pathsOf(env: Readonly<Record<string, string | undefined>> = proc
   };
   const isOwn = all !== undefined && all !== '';
   const data = isOwn ? all : xdg('XDG_DATA_HOME', '.local/share');
+  const state = isOwn ? join(all, 'state') : xdg('XDG_STATE_HOME', '.local/state');
   return {
     data,
     runs: join(data, 'runs'),
@@ -49,7 +52,8 @@ export function pathsOf(env: Readonly<Record<string, string | undefined>> = proc
     grounds: join(data, 'grounds'),
     snapshots: join(data, 'snapshots'),
     config: isOwn ? join(all, 'config') : xdg('XDG_CONFIG_HOME', '.config'),
-    state: isOwn ? join(all, 'state') : xdg('XDG_STATE_HOME', '.local/state'),
+    state,
+    loops: join(state, 'loops'),
     cache: isOwn ? join(all, 'cache') : xdg('XDG_CACHE_HOME', '.cache'),
   };
 }

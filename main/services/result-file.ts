@@ -44,6 +44,14 @@ const turn = (): Promise<void> =>
     setImmediate(resolve);
   });
 
+/** Some rows of a trace, with their numbers in the whole of it. */
+export interface TraceRows {
+  /** Rows of the kinds asked for. */
+  readonly totalRows: number;
+  readonly columns: TraceColumns;
+  readonly rowNumbers: Float64Array;
+}
+
 interface Attachment {
   readonly alias: string;
   users: number;
@@ -186,34 +194,44 @@ export class ResultFiles {
 
   /** Trace rows [fromRow, toRow) in order. */
   async trace(path: string, fromRow: number, toRow: number): Promise<TraceColumns> {
+    const from = Math.max(0, Math.floor(fromRow));
+    const count = Math.max(0, Math.floor(toRow) - from);
+    return (await this.traceOfKinds(path, null, from, count)).columns;
+  }
+
+  /** Rows `from` to `from + count` of those of some kinds (null: of all), in the order of the trace. */
+  async traceOfKinds(
+    path: string,
+    kinds: readonly number[] | null,
+    from: number,
+    count: number,
+  ): Promise<TraceRows> {
     return this.read(path, async (connection, alias) => {
+      const where = kinds === null ? '' : `WHERE kind IN (${kinds.map(Number).join(', ')})`;
       const head = await connection.runAndReadAll(
-        `SELECT count(*)::DOUBLE, (SELECT trace_dropped FROM ${alias}.run)::DOUBLE FROM ${alias}.trace_rows`,
+        `SELECT count(*)::DOUBLE, (SELECT trace_dropped FROM ${alias}.run)::DOUBLE FROM ${alias}.trace_rows ${where}`,
       );
       const [total, droppedCount] = (head.getRows()[0] ?? [0, 0]).map(Number) as [number, number];
-      const first = Math.min(Math.max(0, Math.floor(fromRow)), total);
-      const rowCount = Math.max(0, Math.min(Math.floor(toRow), total) - first);
+      const first = Math.min(from, total);
+      const rowCount = Math.min(count, total - first);
       const letters = ['a', 'b', 'c', 'd', 'e', 'f'];
       const parts = letters.map(() => new Float64Array(rowCount));
+      const rowNumbers = new Float64Array(rowCount);
       const columns = {
         kind: new Uint8Array(rowCount),
         atNs: new Float64Array(rowCount),
         dioId: new Uint32Array(rowCount),
         bioId: new Int32Array(rowCount),
       };
-      const sql = `SELECT kind, at_ns, dio_id, bio_id, ${letters.join(', ')} FROM ${alias}.trace_rows WHERE rowid >= ${String(first)} AND rowid < ${String(first + rowCount)} ORDER BY rowid`;
-      await fillColumns(connection, sql, [
-        columns.kind,
-        columns.atNs,
-        columns.dioId,
-        columns.bioId,
-        ...parts,
-      ]);
+      const sql = `SELECT rowid::DOUBLE, kind, at_ns, dio_id, bio_id, ${letters.join(', ')} FROM ${alias}.trace_rows ${where} ORDER BY rowid LIMIT ${String(rowCount)} OFFSET ${String(first)}`;
+      const { kind, atNs, dioId, bioId } = columns;
+      await fillColumns(connection, sql, [rowNumbers, kind, atNs, dioId, bioId, ...parts]);
       const values = new Float64Array(6 * rowCount);
       for (let row = 0; row < rowCount; row++) {
         for (let at = 0; at < 6; at++) values[6 * row + at] = parts[at]?.[row] ?? 0;
       }
-      return { rowCount, droppedCount, ...columns, values };
+      const whole = { rowCount, droppedCount, ...columns, values };
+      return { totalRows: total, columns: whole, rowNumbers };
     });
   }
 

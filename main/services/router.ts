@@ -75,6 +75,53 @@ function workbenchRoutes({ images }: ReturnType<typeof implementer>, workbench: 
   };
 }
 
+/** Loop devices and verification. */
+function loopRoutes(lab: ReturnType<typeof implementer>, { loops, verify }: Services) {
+  return {
+    loops: {
+      list: lab.loops.list.handler(() => loops.list()),
+      watch: lab.loops.watch.handler(async function* ({ signal }) {
+        yield* hostErrors(loops.watch(signal));
+      }),
+      attach: lab.loops.attach.handler(({ input }) => loops.attach(input)),
+      detach: lab.loops.detach.handler(({ input }) => loops.detach(input.device)),
+      leftovers: lab.loops.leftovers.handler(() => loops.leftovers()),
+      removeLeftover: lab.loops.removeLeftover.handler(({ input }) =>
+        loops.removeLeftover(input.path),
+      ),
+    },
+    verify: {
+      run: lab.verify.run.handler(async function* ({ input, signal }) {
+        yield* hostErrors(verify.run({ ...input, partition: input.partition ?? null }, signal));
+      }),
+    },
+  };
+}
+
+function runRoutes(routes: ReturnType<typeof implementer>['runs'], runs: Services['runs']) {
+  return {
+    start: routes.start.handler(({ input }) => runs.start(input)),
+    watch: routes.watch.handler(async function* ({ input, signal }) {
+      yield* hostErrors(runs.watch(input.runId, signal));
+    }),
+    cancel: routes.cancel.handler(({ input }) => runs.cancel(input.runId)),
+    list: routes.list.handler(() => runs.list()),
+    watchList: routes.watchList.handler(async function* ({ signal }) {
+      yield* hostErrors(runs.watchList(signal));
+    }),
+    trace: routes.trace.handler(({ input }) =>
+      runs.trace(input.runId, input.from, input.count, input.kinds),
+    ),
+    kernelComparison: routes.kernelComparison.handler(({ input }) =>
+      runs.kernelComparison(input.runId),
+    ),
+    get: routes.get.handler(({ input }) => runs.get(input.runId)),
+    rename: routes.rename.handler(({ input }) => runs.rename(input.runId, input.name)),
+    remove: routes.remove.handler(({ input }) => runs.remove(input.runId)),
+    restore: routes.restore.handler(({ input }) => runs.restore(input.runId)),
+  };
+}
+
 /** The router of these services. */
 export function makeRouter(services: Services) {
   const lab = implementer();
@@ -133,21 +180,8 @@ export function makeRouter(services: Services) {
       results: lab.grounds.results.handler(() => grounds.results()),
       remove: lab.grounds.remove.handler(({ input }) => grounds.remove(input.id)),
     },
-    runs: {
-      start: lab.runs.start.handler(({ input }) => runs.start(input)),
-      watch: lab.runs.watch.handler(async function* ({ input, signal }) {
-        yield* hostErrors(runs.watch(input.runId, signal));
-      }),
-      cancel: lab.runs.cancel.handler(({ input }) => runs.cancel(input.runId)),
-      list: lab.runs.list.handler(() => runs.list()),
-      watchList: lab.runs.watchList.handler(async function* ({ signal }) {
-        yield* hostErrors(runs.watchList(signal));
-      }),
-      get: lab.runs.get.handler(({ input }) => runs.get(input.runId)),
-      rename: lab.runs.rename.handler(({ input }) => runs.rename(input.runId, input.name)),
-      remove: lab.runs.remove.handler(({ input }) => runs.remove(input.runId)),
-      restore: lab.runs.restore.handler(({ input }) => runs.restore(input.runId)),
-    },
+    ...loopRoutes(lab, services),
+    runs: runRoutes(lab.runs, runs),
   });
 }
 export type LabRouter = ReturnType<typeof makeRouter>;

@@ -6,11 +6,23 @@
  *     rows --> result file (partial) ... ended --> result file whole --> done      failed, died --> done without result
  */
 import { watch as watchFolder, type FSWatcher } from 'node:fs';
-import { HostError, type HostErrorData } from '../../engine/base/index.ts';
+import {
+  HostError,
+  TRACE,
+  traceRows,
+  type HostErrorData,
+  type TraceKindId,
+} from '../../engine/base/index.ts';
 import { assertExperiment } from '../../engine/lab/check.ts';
 import type { Experiment } from '../../engine/lab/experiment.ts';
+import {
+  compareWithKernel,
+  type DeviceTransfer,
+  type KernelComparison,
+} from '../../engine/lab/kernel-trace.ts';
 import type { RunProgress, RunResult, SeriesPoint } from '../../engine/lab/result.ts';
-import type { RunEvent, RunListEntry, RunState } from '../contract/types.ts';
+import type { TracePage, VerifyResult } from '../contract/grounds.ts';
+import type { KeptRunResult, RunEvent, RunListEntry, RunState } from '../contract/types.ts';
 import type { EngineHost, RunEnd, RunningEngine } from '../host/engine-host.ts';
 import { failureData } from '../host/failure.ts';
 import type { RowBatch } from '../host/messages.ts';
@@ -192,9 +204,51 @@ export class Runs {
   }
 
   /** The result of a run that ended with one. */
-  async get(id: string): Promise<RunResult> {
+  async get(id: string): Promise<KeptRunResult> {
     const entry = await this.readyEntry(id);
-    return this.parts.files.result(this.parts.journal.resultPath(entry.intent.id));
+    const result = await this.parts.files.result(this.parts.journal.resultPath(entry.intent.id));
+    return { ...result, verify: entry.verify };
+  }
+
+  /** A page of the trace of a run that ended with one. */
+  async trace(
+    id: string,
+    from: number,
+    count: number,
+    kinds: readonly TraceKindId[] | null,
+  ): Promise<TracePage> {
+    const entry = await this.readyEntry(id);
+    const path = this.parts.journal.resultPath(entry.intent.id);
+    const chosen = kinds === null ? null : kinds.map((kind) => TRACE[kind]);
+    const page = await this.parts.files.traceOfKinds(path, chosen, from, count);
+    const { totalRows, columns, rowNumbers } = page;
+    const rows = traceRows(columns).map((row, at) => ({ ...row, index: rowNumbers[at] ?? 0 }));
+    return { totalRows, rows, droppedCount: columns.droppedCount };
+  }
+
+  /** What the engine asked of the device and what the host's kernel did there; null: the kernel was not watched, or told nothing. */
+  async kernelComparison(id: string): Promise<KernelComparison | null> {
+    const entry = await this.readyEntry(id);
+    const path = this.parts.journal.resultPath(entry.intent.id);
+    const kinds = [TRACE.dispatch, TRACE['kernel-queue']];
+    const { columns, rowNumbers } = await this.parts.files.traceOfKinds(path, kinds, 0, Infinity);
+    const found = compareWithKernel(columns);
+    if (found === null) return null;
+    const inTrace = (transfer: DeviceTransfer): DeviceTransfer => ({
+      ...transfer,
+      row: rowNumbers[transfer.row] ?? 0,
+    });
+    return {
+      ...found,
+      onlyPredicted: found.onlyPredicted.map(inTrace),
+      onlyActual: found.onlyActual.map(inTrace),
+    };
+  }
+
+  /** Keeps with a run what was found out about its image. */
+  async keepVerify(id: string, verify: VerifyResult): Promise<void> {
+    await this.parts.journal.label(id, { verify });
+    this.listChanged.raise();
   }
 
   /** The entry of a run that has a result; else a `HostError` that says why there is none. */
@@ -269,6 +323,7 @@ export class Runs {
       startedAtUnixMs: intent.startedAtUnixMs,
       elapsedNs: done?.elapsedNs ?? null,
       summary: done?.summary ?? summaryOf(intent.experiment),
+      verify: entry.verify,
     };
   }
 

@@ -197,31 +197,28 @@ function mountKind(fd: number, imagePath: string): VerifyFileSystem {
   });
 }
 
+/** Carries out every step, the last one first; gives what the first of those that fail threw. */
+function undoAll(undo: (() => void)[]): unknown {
+  const errors: unknown[] = [];
+  for (const step of undo.splice(0).reverse()) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  return errors[0] ?? null;
+}
+
 /** A file in the mount: closing it lets the mount, the device and the image go, in that order. */
 function openThroughMount(imagePath: string, ask: LoopAsk, filePath: string): OpenImage {
-  const helper = helperSession();
-  const under = imageFiles.open(imagePath, { readOnly: true, direct: false });
-  const undo: (() => void)[] = [
-    () => {
-      under.close();
-    },
-  ];
+  const undo: (() => void)[] = [];
   const close = (): void => {
-    for (const step of undo.splice(0).reverse()) step();
+    const failure = undoAll(undo);
+    if (failure !== null) throw failure as Error;
   };
   try {
-    const kind = mountKind(under.fd, imagePath);
-    const { handle, fd: device } = helper.attach(under.fd, { ...ask, readOnly: true });
-    // Exclusive: nothing mounts it while this one is open.
-    closeSync(device);
-    undo.push(() => {
-      helper.detach(handle);
-    });
-    const root = helper.verifyMount(handle, kind);
-    undo.push(() => {
-      closeSync(root);
-      helper.unmount(handle);
-    });
+    const root = mountImage(imagePath, ask, undo);
     // The descriptor is a path only (O_PATH), and what is below it follows no links (the mount's own rule).
     const inside = `/proc/self/fd/${String(root)}${filePath}`;
     const image = imageFiles.open(inside, { readOnly: true, direct: ask.direct });
@@ -230,7 +227,8 @@ function openThroughMount(imagePath: string, ask: LoopAsk, filePath: string): Op
     });
     return new MountedFile(image, imagePath, close);
   } catch (error) {
-    close();
+    // Why it was not opened says more than what its undoing met.
+    undoAll(undo);
     if (error instanceof HostError) throw named(error, imagePath);
     throw error;
   }
@@ -262,5 +260,61 @@ class MountedFile implements OpenImage {
 /** The helper knows no paths; the person does. */
 const named = (error: HostError, path: string): HostError =>
   new HostError({ ...error.toJSON(), message: `${path}: ${error.message}`, where: path });
+
+/** What the helper refused, with the path in front; anything else as it is. */
+export const namedForImage = (error: unknown, path: string): unknown =>
+  error instanceof HostError && error.where === 'helper' ? named(error, path) : error;
+
+/** The root of a mount by the kernel's own file system, for reading; closing it unmounts and detaches. */
+export interface VerificationMount {
+  /** O_PATH: what is below it is opened by `/proc/self/fd/N/...`; links are not followed by the mount's own rule. */
+  readonly rootFd: number;
+  close(): void;
+}
+
+/** Mounts an image read-only where nobody else sees it. Throws `HostError`; then nothing stays attached. */
+export function mountForVerification(imagePath: string): VerificationMount {
+  const undo: (() => void)[] = [];
+  const close = (): void => {
+    const failure = undoAll(undo);
+    if (failure !== null) throw failure as Error;
+  };
+  try {
+    const rootFd = mountImage(imagePath, { sectorBytes: SECTOR_BYTES, directIo: false }, undo);
+    return { rootFd, close };
+  } catch (error) {
+    // A helper that ended is not asked again.
+    if (error instanceof HostError && error.code === 'helper.ended') closeHelperSession();
+    // Why it was not opened says more than what its undoing met.
+    undoAll(undo);
+    throw namedForImage(error, imagePath);
+  }
+}
+
+/** Opens, attaches and mounts; what takes it back is added to `undo`, step by step. Gives the root's descriptor. */
+function mountImage(
+  imagePath: string,
+  ask: { readonly sectorBytes: number; readonly directIo: boolean },
+  undo: (() => void)[],
+): number {
+  const helper = helperSession();
+  const under = imageFiles.open(imagePath, { readOnly: true, direct: false });
+  undo.push(() => {
+    under.close();
+  });
+  const kind = mountKind(under.fd, imagePath);
+  const { handle, fd: device } = helper.attach(under.fd, { ...ask, readOnly: true });
+  // Exclusive: nothing mounts it while this one is open.
+  closeSync(device);
+  undo.push(() => {
+    helper.detach(handle);
+  });
+  const root = helper.verifyMount(handle, kind);
+  undo.push(() => {
+    closeSync(root);
+    helper.unmount(handle);
+  });
+  return root;
+}
 
 export const loops: LoopPort = { attach, openThroughMount };

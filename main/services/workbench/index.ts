@@ -229,7 +229,7 @@ export class Workbench {
   }
 
   /** What is in the place, and where it lies in the image. */
-  private async rangeOf(place: Place): Promise<{
+  async rangeOf(place: Place): Promise<{
     fileSystemId: string;
     range: { startBytes: number; sizeBytes: number } | null;
   }> {

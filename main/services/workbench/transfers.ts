@@ -10,7 +10,6 @@ import type {
   TransferOutcome,
   TransferPart,
 } from '../../../engine/lab/workbench.ts';
-import type { TransferEvent } from '../../contract/workbench.ts';
 import type { EngineHost } from '../../host/engine-host.ts';
 import { Signal } from '../signal.ts';
 import { HostTreeWriter, measureHostTree, readHostTree } from './host-tree.ts';
@@ -22,10 +21,15 @@ export interface Progress {
   readonly doneBytes: number;
   readonly totalBytes: number | null;
 }
-type Work = (report: (progress: Progress) => void, signal: AbortSignal) => Promise<TransferOutcome>;
+export type WorkOf<P, O> = (report: (progress: P) => void, signal: AbortSignal) => Promise<O>;
+type Work = WorkOf<Progress, TransferOutcome>;
+type ReportedEvent<P, O> = ({ readonly kind: 'progress' } & P) | ({ readonly kind: 'done' } & O);
 
 /** Runs the work and yields its reports, then its end. */
-export async function* asEvents(work: Work, outer?: AbortSignal): AsyncGenerator<TransferEvent> {
+export async function* asEvents<P extends object, O extends object>(
+  work: WorkOf<P, O>,
+  outer?: AbortSignal,
+): AsyncGenerator<ReportedEvent<P, O>> {
   const abort = new AbortController();
   const giveUp = (): void => {
     abort.abort();
@@ -33,8 +37,8 @@ export async function* asEvents(work: Work, outer?: AbortSignal): AsyncGenerator
   outer?.addEventListener('abort', giveUp, { once: true });
   if (outer?.aborted === true) giveUp();
   const changed = new Signal();
-  let latest: Progress | null = null;
-  let ended: { readonly outcome: TransferOutcome } | { readonly error: unknown } | null = null;
+  let latest: P | null = null;
+  let ended: { readonly outcome: O } | { readonly error: unknown } | null = null;
   const running = work((progress) => {
     latest = progress;
     changed.raise();
@@ -53,10 +57,9 @@ export async function* asEvents(work: Work, outer?: AbortSignal): AsyncGenerator
     for (;;) {
       await changed.wait(seen);
       seen = changed.count;
-      const end = ended as
-        { readonly outcome: TransferOutcome } | { readonly error: unknown } | null;
+      const end = ended as { readonly outcome: O } | { readonly error: unknown } | null;
       if (end !== null && 'error' in end) throw end.error;
-      if (latest !== null) yield { kind: 'progress', ...(latest as Progress) };
+      if (latest !== null) yield { kind: 'progress', ...(latest as P) };
       if (end !== null) {
         yield { kind: 'done', ...end.outcome };
         return;
