@@ -93,6 +93,12 @@ export const tools = [
     usedFor: 'the polkit policy',
   },
   {
+    id: 'dpkg',
+    programs: ['dpkg-deb'],
+    package: 'dpkg',
+    usedFor: 'looking into the .deb',
+  },
+  {
     id: 'man-db',
     programs: ['man'],
     package: 'man-db',

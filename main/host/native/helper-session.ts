@@ -182,6 +182,12 @@ export function helperStart(effectiveUid = process.geteuid?.() ?? -1): HelperSta
     };
   }
   if (!existsSync(INSTALLED_HELPER) || !existsSync(POLICY)) {
+    if (process.env['APPIMAGE'] !== undefined) {
+      return {
+        missingWhy: 'an AppImage cannot bring it: root cannot read what a person mounted',
+        remedy: 'Install the .deb for loop devices; everything else works as it is.',
+      };
+    }
     return {
       missingWhy: 'the helper is not installed, and only the package installs it',
       remedy: 'Install the .deb; an AppImage or a checkout cannot bring it.',
