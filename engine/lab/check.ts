@@ -15,13 +15,15 @@ import {
   writesData,
 } from '../workload/index.ts';
 import type { Experiment, Job, Target } from './experiment.ts';
+import { checkInner } from './check-inner.ts';
 
 /** Buffers of all requests in flight together; above it a run is refused rather than the machine filled. */
 export const BUFFER_BYTES_MAX = 2 ** 30;
 /** Slots of all jobs and clones together. */
 export const SLOTS_MAX = 65536;
 
-type Refuse = (code: string, message: string, hint: string, where?: string) => void;
+/** Notes a problem of an experiment. */
+export type Refuse = (code: string, message: string, hint: string, where?: string) => void;
 
 /** Every problem that needs no look at the image; empty: none. */
 export function checkExperiment(experiment: Experiment): HostErrorData[] {
@@ -39,6 +41,7 @@ export function checkExperiment(experiment: Experiment): HostErrorData[] {
   };
   attempt(() => findRevision(experiment.revision));
   checkTarget(experiment.target, refuse, attempt);
+  checkInner(experiment.target, experiment.revision, refuse, attempt);
   if (experiment.jobs.length === 0) {
     refuse('job.none', 'the experiment has no job', 'It needs at least one.', 'jobs');
   }
@@ -116,7 +119,8 @@ function checkTarget(
   }
 }
 
-const isGoodPath = (path: string): boolean =>
+/** An absolute path of a file, without `.` and `..`. */
+export const isGoodPath = (path: string): boolean =>
   path.startsWith('/') &&
   path
     .slice(1)

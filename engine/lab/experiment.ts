@@ -10,6 +10,20 @@ export const RW_PATTERNS = ['read', 'write', 'randread', 'randwrite', 'rw', 'ran
 export type RwPattern = (typeof RW_PATTERNS)[number];
 export const DISTRIBUTIONS = ['random', 'zipf', 'pareto', 'normal'] as const;
 
+/** A file of the lower file system that holds the image of the upper one, and the loop driver between them. */
+export interface InnerImage {
+  /** Path of the file in the lower file system. */
+  readonly file: string;
+  /** The lower file system; the target's own is the upper one. */
+  readonly fileSystem: { readonly id: string; readonly options: OptionValues };
+  /** Size of that file, made or grown to it with zeros before the run; null: as it is. */
+  readonly fileSizeBytes: number | null;
+  /** Through the lower page cache, or with the pages handed down to direct I/O of the lower file. */
+  readonly transfer: 'buffered' | 'direct';
+  /** Logical block of the loop device: 512, 1024, 2048 or 4096 bytes. */
+  readonly sectorBytes: number;
+}
+
 /** Where the I/O goes: a device module, a file system on it, a file in it. */
 export interface Target {
   readonly device: { readonly id: string; readonly options: OptionValues };
@@ -17,6 +31,11 @@ export interface Target {
   readonly partition?: number;
   /** 'auto': whatever the image holds. Without `format` an image must already hold this file system. */
   readonly fileSystem: { readonly id: string; readonly options: OptionValues };
+  /**
+   * The image lies in a file of the image: device, lower file system, file, the engine's own loop device, and on that the target's file
+   * system and file. Absent: the file system is on the device itself.
+   */
+  readonly inner?: InnerImage;
   /** Null: the whole device as one block-device file (only with file system 'raw'). */
   readonly filePath: string | null;
   /** Size of the file in bytes, made or grown to it before the run (laid out and written); null: as it is. */

@@ -14,7 +14,8 @@ import {
   type TraceKindId,
   type TraceRow,
 } from '../base/index.ts';
-import type { ExplainStep } from './explanation.ts';
+import { levelsOf } from './explain-levels.ts';
+import type { ExplainLevel, ExplainStep } from './explanation.ts';
 import { numberText } from './words.ts';
 
 /** Steps told at most; what is beyond is counted. */
@@ -30,6 +31,8 @@ const kindById = new Map<string, (typeof TRACE_KINDS)[number]>(
 export interface Telling {
   /** Bytes of a file system block. */
   readonly fsBlockBytes: number;
+  /** Of the lower file system, where the image lies in a file of it. */
+  readonly lowerBlockBytes?: number;
   /** The caller's buffer: its first page in the arena, and how many pages it touches. */
   readonly bufferFirstPage: number;
   readonly bufferPages: number;
@@ -64,11 +67,16 @@ export function stoppedStep({ what, why }: KernelBug): ExplainStep {
 export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainStep[] {
   const steps: ExplainStep[] = [];
   let leftOut = 0;
+  const levels = levelsOf(rows);
+  const fsBlockBytes = telling.lowerBlockBytes ?? telling.fsBlockBytes;
+  const lowerTelling = { ...telling, fsBlockBytes };
   for (let index = 0; index < rows.length;) {
-    const run = runFrom(rows, index);
+    const run = runFrom(rows, index, levels);
+    const level = levels?.[index];
     index += run.length;
-    const step = tellRun(run, telling);
-    if (step === null) continue;
+    const told = tellRun(run, level === 'lower' ? lowerTelling : telling);
+    if (told === null) continue;
+    const step = level === undefined ? told : { ...told, level };
     // The last words, the result, are always told.
     const isResult = run[0]?.kind === 'result' || run[0]?.kind === 'kiocb-complete';
     if (steps.length < STEPS_MAX || isResult) steps.push(step);
@@ -86,13 +94,17 @@ export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainS
 }
 
 /** Rows from `from` on that are told in one step. */
-function runFrom(rows: readonly TraceRow[], from: number): TraceRow[] {
+function runFrom(
+  rows: readonly TraceRow[],
+  from: number,
+  levels: readonly ExplainLevel[] | null,
+): TraceRow[] {
   const first = rows[from] as TraceRow;
   const run = [first];
   const joins = JOINED_BY_KIND[first.kind] ?? [];
   for (let index = from + 1; index < rows.length; index++) {
     const next = rows[index] as TraceRow;
-    if (!joins.includes(next.kind)) break;
+    if (!joins.includes(next.kind) || levels?.[index] !== levels?.[from]) break;
     run.push(next);
   }
   return run;
@@ -104,6 +116,7 @@ const JOINED_BY_KIND: Partial<Record<TraceKindId, readonly TraceKindId[]>> = {
   dirty: ['dirty'],
   hole: ['zero'],
   'bio-build': ['bio-build'],
+  'loop-copy': ['loop-copy'],
 };
 
 function tellRun(run: readonly TraceRow[], telling: Telling): ExplainStep | null {
@@ -123,6 +136,24 @@ function tellRun(run: readonly TraceRow[], telling: Telling): ExplainStep | null
   const rows = [first.index, (run.at(-1) as TraceRow).index] as const;
   return { title, text: teller(run, telling), site: kind.site, values, rows };
 }
+
+const LOOP_TELLERS: Partial<Record<TraceKindId, Teller>> = {
+  'loop-begin': ([row]) =>
+    `The loop driver takes a ${at(row, 2) === 1 ? 'write' : 'read'} of ${bytes(at(row, 1))} at sector ${String(at(row, 0))} ` +
+    `of the inner image, in ${count(at(row, 3), 'vector')}: byte ${String(at(row, 5))} of the file below, ` +
+    `${at(row, 4) === 1 ? 'with its pages handed down to direct I/O' : 'through the lower page cache'}.`,
+  'loop-copy': (run) => {
+    const total = run.reduce((sum, row) => sum + at(row, 1), 0);
+    const way = at(run[0], 2) === 1 ? 'into the lower page cache' : 'out of the lower page cache';
+    return `${bytes(total)} are copied ${way}, in ${count(run.length, 'piece')}: the same bytes lie in memory twice now.`;
+  },
+  'loop-grow': ([row]) =>
+    `The write ends behind the lower file: its end moves to ${bytes(at(row, 0))}.`,
+  'loop-end': ([row]) =>
+    at(row, 0) === 0
+      ? `The bio ends; ${count(at(row, 3), 'page')} of the lower file are cached.`
+      : `The bio ends with ${returnWords(at(row, 0))}, which the upper file system sees as EIO.`,
+};
 
 const TELLERS: Partial<Record<TraceKindId, Teller>> = {
   request: ([row]) =>
@@ -213,6 +244,7 @@ const TELLERS: Partial<Record<TraceKindId, Teller>> = {
   'device-end': ([row]) =>
     `The device ended request ${String(at(row, 3))}` +
     (at(row, 4) === 0 ? '.' : ` with ${returnWords(at(row, 4))}.`),
+  ...LOOP_TELLERS,
 };
 
 function modeWords(row: TraceRow | undefined): string {

@@ -41,7 +41,7 @@ export interface Ending {
 /** A request without where it goes. */
 export type AskedOfFile = Omit<ExplainRequest, 'target'>;
 /** An open file with what tells about a request on it. */
-export type ExaminedFile = Pick<OpenTarget, 'kernel' | 'file' | 'trace' | 'device'>;
+export type ExaminedFile = Pick<OpenTarget, 'kernel' | 'file' | 'trace' | 'device' | 'loop'>;
 
 /** What a request did, beside its explanation: what a comparison of revisions counts. */
 export interface Examined {
@@ -161,10 +161,15 @@ function tell(
   ending: Ending,
   rows: readonly TraceRow[],
 ): Explanation {
-  const { file, device } = target;
+  const { file, device, loop } = target;
   const fsBlockBytes = 2 ** file.inode.blockBits;
   const { bufferFirstPage, bufferPages } = ending;
-  const steps = tellSteps(rows, { fsBlockBytes, bufferFirstPage, bufferPages });
+  const steps = tellSteps(rows, {
+    fsBlockBytes,
+    ...(loop !== undefined && { lowerBlockBytes: loop.lower.blockSizeBytes }),
+    bufferFirstPage,
+    bufferPages,
+  });
   if (ending.bug !== null) steps.push(stoppedStep(ending.bug));
   return {
     steps,

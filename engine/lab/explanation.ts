@@ -15,6 +15,8 @@ export interface ExplainRequest {
   readonly revision: string;
 }
 
+export type ExplainLevel = 'upper' | 'loop' | 'lower';
+
 /** One decision about a request, in words and numbers. */
 export interface ExplainStep {
   readonly title: string;
@@ -22,6 +24,11 @@ export interface ExplainStep {
   /** The kernel function it stands for, 'fs/direct-io.c:get_more_blocks'. */
   readonly site: string;
   readonly values: Readonly<Record<string, number | string>>;
+  /**
+   * Where the image lies in a file of an image: whose step it is, the upper file system's, the loop driver's between them, or the lower
+   * one's. Absent: there is one level only.
+   */
+  readonly level?: ExplainLevel;
   /** First and last row of the trace that it tells; absent where it tells none. */
   readonly rows?: readonly [first: number, last: number];
 }

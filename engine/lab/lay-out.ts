@@ -11,13 +11,14 @@ import { RunCancelled, type PrepareControl } from './open-target.ts';
 const CHUNK_BYTES = MIB;
 const FILL_SEED = 0x0d10;
 
-/** Grows `file` to `sizeBytes`. Throws `HostError` where a write fails or comes out short. */
+/** Grows `file` to `sizeBytes`, with zeros where it is to hold an image. Throws `HostError` where a write fails or comes out short. */
 export function* layOut(
   kernel: Kernel,
   file: OpenFile,
   path: string,
   sizeBytes: number,
   control: PrepareControl,
+  fill: 'random' | 'zeros' = 'random',
 ): Task<void> {
   const pageCount = CHUNK_BYTES / PAGE_BYTES;
   const page = kernel.memory.allocatePages(pageCount);
@@ -25,7 +26,9 @@ export function* layOut(
   const random = new Sfc32(FILL_SEED);
   const words = kernel.memory.arena.words;
   const firstWord = (page * PAGE_BYTES) / 4;
-  for (let index = 0; index < CHUNK_BYTES / 4; index++) words[firstWord + index] = random.next32();
+  for (let index = 0; index < CHUNK_BYTES / 4; index++) {
+    words[firstWord + index] = fill === 'zeros' ? 0 : random.next32();
+  }
   try {
     yield* writeChunks(kernel, file, path, sizeBytes, page * PAGE_BYTES, control);
   } finally {

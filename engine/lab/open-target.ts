@@ -48,6 +48,7 @@ import type { LabPorts } from './door.ts';
 import type { Target } from './experiment.ts';
 import { withHostFault } from './host-fault.ts';
 import { RunKernel } from './kernel.ts';
+import { attachInner, lowerTarget, upperTarget, type NestedLoop } from './nested.ts';
 import { layOut } from './lay-out.ts';
 import { openPartition, refuseUnchosen } from './partitions/index.ts';
 
@@ -83,12 +84,16 @@ export interface TargetOptions {
   readonly writes: boolean;
   /** Reads and writes follow the rules of the kernel around the revision; absent: they show what its direct I/O alone answers. */
   readonly withCallers?: boolean;
+  /** What a file is laid out with. Absent: bytes that no disk compresses. */
+  readonly fill?: 'random' | 'zeros';
   /** Puts another device over the one that was opened: explain keeps writes out of the image with it. */
   readonly wrapDevice?: (device: BlockDevice, memory: Memory) => BlockDevice;
 }
 
 /** An open file with all that a run asks of what is under it. */
 export interface RunTarget {
+  /** Where the image lies in a file of the lower image; absent: it does not. */
+  readonly loop?: NestedLoop;
   readonly kernel: RunKernel;
   readonly clock: Clock;
   readonly trace: Trace | null;
@@ -129,7 +134,7 @@ export function openTarget(
   const { target } = options;
   const module = deviceModule(target.device.id);
   const clock = module.virtualTime ? new VirtualClock() : ports.clock;
-  const cachePages = options.direct ? KERNEL_PAGES : BUFFERED_PAGES;
+  const cachePages = options.direct && target.inner === undefined ? KERNEL_PAGES : BUFFERED_PAGES;
   const arena = ports.makeArena(options.userPages + cachePages);
   const memory = new Memory(arena, true);
   const scheduler = new Scheduler();
@@ -145,7 +150,11 @@ export function openTarget(
   // A device without a file of the host is empty at every start: it is written at least to format it.
   const isOfHost = isOnHost(target.device.id, target.device.options);
   const readOnly =
-    isOfHost && !options.writes && target.create === null && target.fileSizeBytes === null;
+    isOfHost &&
+    !options.writes &&
+    target.create === null &&
+    target.fileSizeBytes === null &&
+    (target.inner?.fileSizeBytes ?? null) === null;
   const opened = openDeviceModule(target.device.id, target.device.options, {
     clock,
     memory,
@@ -172,10 +181,66 @@ export function openTarget(
       const slice = openPartition(kernel, openDevice.device, target.partition);
       openDevice = { ...openDevice, device: runStoppable(kernel, 'partition', slice, control) };
     }
-    return new Opening(options, kernel, openDevice, control).finish(module.virtualTime, trace);
+    const open = target.inner === undefined ? openOn : openNested;
+    return open(options, kernel, openDevice, control, module.virtualTime, trace);
   } catch (error) {
     openDevice.device.close();
     throw withHostFault(error, openDevice);
+  }
+}
+
+/** Format where asked for, mount, open, lay out. */
+function openOn(
+  options: TargetOptions,
+  kernel: RunKernel,
+  openDevice: OpenDevice,
+  control: PrepareControl,
+  virtualTime: boolean,
+  trace: Trace | null,
+): OpenTarget {
+  return new Opening(options, kernel, openDevice, control).finish(virtualTime, trace);
+}
+
+/** The lower file system and the file in it, the loop device over that, and everything again on the loop device. */
+function openNested(
+  ...[options, kernel, openDevice, control, ...rest]: Parameters<typeof openOn>
+): OpenTarget {
+  const { target } = options;
+  const below = { ...options, target: lowerTarget(target), fill: 'zeros' as const };
+  const lower = openOn(below, kernel, openDevice, control, ...rest);
+  let isUpperOpen = false;
+  try {
+    const loop = attachInner(kernel, target, options.revision, lower);
+    const above = { ...options, target: upperTarget(target) };
+    const onLoop = { ...openDevice, device: loop.device };
+    const upper = openOn(above, kernel, onLoop, control, ...rest);
+    isUpperOpen = true;
+    const notes = [...lower.notes, ...loop.notes, ...upper.notes];
+    const told = [lower.notes.length, upper.notes.length] as const;
+    return {
+      ...upper,
+      openDevice,
+      deviceCounters: lower.deviceCounters,
+      notes,
+      loop,
+      close: () => {
+        try {
+          upper.close();
+        } finally {
+          lower.close();
+          notes.push(...upper.notes.slice(told[1]), ...lower.notes.slice(told[0]));
+        }
+      },
+      abandon: () => {
+        lower.abandon();
+      },
+    };
+  } catch (error) {
+    const isIdle = kernel.scheduler.liveCount === 0 && kernel.inFlightCount === 0;
+    if (!isUpperOpen && isIdle && !(error instanceof InvariantError)) {
+      kernel.runTask('unmount', lower.fileSystem.unmount());
+    }
+    throw error;
   }
 }
 
@@ -441,7 +506,7 @@ class Opening {
     const { inode } = file;
     const before = inode.sizeBytes;
     try {
-      this.run('lay out', layOut(kernel, file, path, sizeBytes, control));
+      this.run('lay out', layOut(kernel, file, path, sizeBytes, control, this.options.fill));
     } catch (error) {
       if (error instanceof HostError) this.run('cut back', fileSystem.truncate(inode, before));
       throw error;

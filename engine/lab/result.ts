@@ -2,6 +2,7 @@
 /** What a run gives: numbers with their units, and the evidence behind each claim. Plain data that crosses processes. */
 import type { HostErrorData } from '../base/index.ts';
 import type { ExecutorChoice } from '../executor/contract.ts';
+import type { LoopCounts, LoopRoad } from '../loop/index.ts';
 import type { DirectIoEffects, IoCounters } from '../vfs/contract.ts';
 import type { Experiment } from './experiment.ts';
 
@@ -119,6 +120,25 @@ export interface RevisionEffects extends Readonly<DirectIoEffects> {
   readonly lostBytes: number;
 }
 
+/** An image in a file of an image: what the engine's loop driver did during the load, and what both page caches held at its end. */
+export interface LoopEvidence extends LoopCounts {
+  readonly transfer: 'buffered' | 'direct';
+  /** How the data really went. */
+  readonly road: LoopRoad;
+  /** Direct transfer was asked for and could not be; why. */
+  readonly fellBackWhy: string | null;
+  /** Bytes that the upper file system copied between its page cache and the caller's memory. */
+  readonly upperCopiedBytes: number;
+  /** Requests of the upper file system to the loop device, and of the lower one to the device below. */
+  readonly requestsAbove: number;
+  readonly requestsBelow: number;
+  /** Cached pages of the upper file, and of the lower one that holds the image. */
+  readonly upperCachedPages: number;
+  readonly lowerCachedPages: number;
+  /** Of the upper file's cached pages: the same bytes lie in the lower page cache, too. */
+  readonly pagesHeldTwice: number;
+}
+
 /** Request rows as columns (bounded; `sampledEvery` > 1 where they had to be thinned). */
 export interface RequestColumns {
   readonly rowCount: number;
@@ -144,6 +164,8 @@ export interface RunResult {
   /** What the chosen revision of direct I/O did to the run; absent in results that did not count it. */
   readonly revisionEffects?: RevisionEffects;
   readonly device: DeviceCounters;
+  /** Where the image lies in a file of the image; absent: it does not. */
+  readonly loop?: LoopEvidence;
   readonly series: readonly SeriesPoint[];
   readonly host: HostEvidence;
   readonly verdict: readonly VerdictClaim[];

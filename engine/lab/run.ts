@@ -21,7 +21,7 @@ import {
 } from '../base/index.ts';
 import { ZERO_PAGE } from '../memory/index.ts';
 import { intervalForNs, RequestRows, TimeSeries } from '../metrics/index.ts';
-import type { IoCounters } from '../vfs/index.ts';
+import type { FileExtent, IoCounters } from '../vfs/index.ts';
 import { RequestStream, writesData } from '../workload/index.ts';
 import {
   assertExperiment,
@@ -41,10 +41,18 @@ import {
   parseKernelEvents,
 } from './kernel-trace.ts';
 import { JobClone, JobRecord, type LoadContext } from './load.ts';
+import { loopBefore, loopEvidence, upperCopiedBytes, type LoopBefore } from './nested.ts';
+import { loopNotes } from './nested-words.ts';
 import { openHostTarget } from './host-target.ts';
 import { openTarget, RunCancelled, type PrepareControl, type RunTarget } from './open-target.ts';
 import { ProgressReporter } from './progress.ts';
-import type { DeviceCounters, HostEvidence, RevisionEffects, RunResult } from './result.ts';
+import type {
+  DeviceCounters,
+  HostEvidence,
+  LoopEvidence,
+  RevisionEffects,
+  RunResult,
+} from './result.ts';
 import {
   countersSince,
   deviceCountersSince,
@@ -135,6 +143,7 @@ class Run {
   private readonly notes: string[];
   private state: RunResult['state'] = 'finished';
   private failure: HostErrorData | null = null;
+  private loop: LoopEvidence | null = null;
   private isStalled = false;
   private lostBytes = 0;
   private turns = 0;
@@ -182,6 +191,7 @@ class Run {
     const stopWatching = image !== null ? (ports.watchHost?.(image.path) ?? null) : null;
     const countersBefore: IoCounters = { ...target.counters };
     const deviceBefore: DeviceCounters = { ...target.deviceCounters };
+    const loopAtStart = target.loop === undefined ? null : loopBefore(target.loop);
     const cpuBefore = ports.cpuTimes();
     this.load();
     const cpuAfter = ports.cpuTimes();
@@ -195,6 +205,7 @@ class Run {
     this.addKernelEvents();
     const counters = countersSince(target.counters, countersBefore);
     const device = deviceCountersSince(target.deviceCounters, deviceBefore);
+    if (loopAtStart !== null) this.takeLoopEvidence(loopAtStart, counters.fallbackBytes);
     const toSector = this.finish();
     const cpu = {
       userNs: cpuAfter.userNs - cpuBefore.userNs,
@@ -211,6 +222,21 @@ class Run {
     const found = parseKernelEvents(captured.text);
     addKernelEvents(target.trace, found, captured.clockMinusMonotonicNs);
     notes.push(...kernelTraceNotes(found, compareWithKernel(target.trace.columns())));
+  }
+
+  /** While both files are open: what the loop driver copied, and what is cached twice. */
+  private takeLoopEvidence(before: LoopBefore, fallbackBytes: number): void {
+    const { target, experiment, records } = this;
+    const { loop, file, blockSizeBytes, kernel } = target;
+    if (loop === undefined || this.isStalled) return;
+    const copied = upperCopiedBytes(experiment, records, fallbackBytes);
+    let extents: readonly FileExtent[] = [];
+    if (this.failure === null) {
+      const found = kernel.runTask('extents', file.extents());
+      if (found.ok) extents = found.value;
+    }
+    const upper = { file, blockBytes: blockSizeBytes };
+    this.loop = loopEvidence(loop, before, upper, extents, copied);
   }
 
   private makeClones(): void {
@@ -499,6 +525,7 @@ class Run {
       counters,
       revisionEffects: this.revisionEffects(),
       device,
+      ...(this.loop !== null && { loop: this.loop }),
       series: this.series.points,
       host,
       verdict: [],
@@ -509,7 +536,11 @@ class Run {
       notes: this.notes,
       failure: this.failure,
     };
-    this.notes.push(...revisionNotes(result), ...(target.openDevice.notes?.() ?? []));
+    this.notes.push(
+      ...revisionNotes(result),
+      ...loopNotes(result),
+      ...(target.openDevice.notes?.() ?? []),
+    );
     const verdict = verdictOf(result, {
       fsBlockBytes: 2 ** target.file.inode.blockBits,
       logicalBlockBytes: target.device.limits.logicalBlockBytes,

@@ -8,6 +8,7 @@ import { judgeAlignment } from './alignment.ts';
 import type { AlignmentVerdict } from './explanation.ts';
 import type { Job } from './experiment.ts';
 import { hostFaultText } from './host-fault.ts';
+import { loopClaims } from './nested-words.ts';
 import type { JobResult, RunResult, VerdictClaim } from './result.ts';
 import { revisionVerdict } from './revision-effects.ts';
 import {
@@ -43,6 +44,7 @@ export function verdictOf(result: RunResult, facts: VerdictFacts): VerdictClaim[
       errorClaim(job, result.experiment.jobs[index] as Job, facts),
     ),
     directClaim(result, facts),
+    ...loopClaims(result),
     speedClaim(result),
     agreementClaim(result, facts),
     fallbackClaim(result),

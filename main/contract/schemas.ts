@@ -69,6 +69,15 @@ const experimentObject = z.strictObject({
   target: z.strictObject({
     device: z.strictObject({ id: z.string(), options: optionValues }),
     partition: z.int().min(1).max(1024).exactOptional(),
+    inner: z
+      .strictObject({
+        file: z.string().min(1).max(4096),
+        fileSystem: z.strictObject({ id: z.string(), options: optionValues }),
+        fileSizeBytes: byteCount.nullable(),
+        transfer: z.enum(['buffered', 'direct']),
+        sectorBytes: z.int().min(512).max(4096),
+      })
+      .exactOptional(),
     fileSystem: z.strictObject({ id: z.string(), options: optionValues }),
     filePath: z.string().min(1).max(4096).nullable(),
     fileSizeBytes: byteCount.nullable(),

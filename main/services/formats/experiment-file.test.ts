@@ -10,6 +10,7 @@ import {
   HEAD_KEYS,
   parseExperimentFile,
   setExperimentValue,
+  INNER_KEYS,
   TARGET_KEYS,
   writeExperimentFile,
 } from './experiment-file.ts';
@@ -369,13 +370,50 @@ describe('quantities', () => {
   });
 });
 
+describe('an image in a file of the image', () => {
+  const head = 'name: n\ntarget:\n  image: lab:a.img\n  filesystem: ext2\n  file: /data\n';
+  const jobs = 'jobs:\n  - rw: read\n';
+
+  it('is read, and written as it was', () => {
+    const inner =
+      '  inner:\n    file: /in.img\n    filesystem:\n      id: ext4\n      blockSize: 4k\n    size: 64m\n    transfer: direct\n    sector: 4096\n';
+    const { experiment, problems } = parseExperimentFile(`${head}${inner}${jobs}`);
+    expect(problems).toEqual([]);
+    if (experiment === null) return;
+    expect(experiment.target).toMatchObject({
+      fileSystem: { id: 'ext2', options: {} },
+      filePath: '/data',
+      inner: {
+        file: '/in.img',
+        fileSystem: { id: 'ext4', options: { blockSize: '4096' } },
+        fileSizeBytes: 64 * 1024 * 1024,
+        transfer: 'direct',
+        sectorBytes: 4096,
+      },
+    });
+    const again = parseExperimentFile(writeExperimentFile(experiment));
+    expect(again.problems).toEqual([]);
+    expect(again.experiment).toEqual(experiment);
+  });
+
+  it('names what is wrong with its line', () => {
+    const inner = '  inner:\n    fil: /in.img\n    transfer: fast\n';
+    const { problems } = parseExperimentFile(`${head}${inner}${jobs}`);
+    expect(problems.map(({ code, line }) => [code, line])).toEqual([
+      ['job.unknown-key', 7],
+      ['job.bad-value', 8],
+      ['job.missing-file', 7],
+    ]);
+  });
+});
+
 describe('documentation and samples', () => {
   it('describes every key', () => {
     const page = readFileSync(
       fileURLToPath(new URL('docs/EXPERIMENT-FILE.md', root)),
       'utf8',
     ).replaceAll(/ +/g, ' ');
-    for (const { key, form, help } of [...HEAD_KEYS, ...TARGET_KEYS, ...JOB_KEYS]) {
+    for (const { key, form, help } of [...HEAD_KEYS, ...TARGET_KEYS, ...INNER_KEYS, ...JOB_KEYS]) {
       expect(page, key).toContain(`| \`${key}\` | ${form.replaceAll('|', '\\|')} | ${help} |`);
     }
   });

@@ -19,7 +19,7 @@ import {
   type YAMLMap,
 } from 'yaml';
 import type { OptionField, OptionSchema, OptionValue } from '../../../engine/base/index.ts';
-import type { Experiment, Job, Target } from '../../../engine/lab/experiment.ts';
+import type { Experiment, InnerImage, Job, Target } from '../../../engine/lab/experiment.ts';
 import { DEFAULT_REVISION_ID, DEVICES, FILE_SYSTEMS } from '../../../engine/lab/lists.ts';
 import { experimentSchema } from '../../contract/schemas.ts';
 import type { ParsedText } from '../../contract/types.ts';
@@ -73,6 +73,17 @@ const setTarget = (draft: Draft, change: Partial<Target>): void => {
   draft.target = { ...draft.target, ...change };
 };
 
+const DEFAULT_INNER: InnerImage = {
+  file: '',
+  fileSystem: { id: 'auto', options: {} },
+  fileSizeBytes: null,
+  transfer: 'buffered',
+  sectorBytes: 512,
+};
+const setInner = (draft: Draft, change: Partial<InnerImage>): void => {
+  setTarget(draft, { inner: { ...(draft.target.inner ?? DEFAULT_INNER), ...change } });
+};
+
 export const TARGET_KEYS: readonly SectionKey[] = [
   {
     key: 'image',
@@ -105,6 +116,17 @@ export const TARGET_KEYS: readonly SectionKey[] = [
       const target: { -readonly [K in keyof Target]: Target[K] } = { ...draft.target };
       if (text.trim() === 'none') delete target.partition;
       else target.partition = readWhole(text);
+      draft.target = target;
+    },
+  },
+  {
+    key: 'inner',
+    form: 'a map with file, filesystem, size, transfer and sector, or none',
+    help: "The image lies in a file of the image, under the engine's own loop driver; filesystem and file are those inside of it.",
+    read: (text, draft) => {
+      if (text.trim() !== 'none') throw new BadValue('a map with file: and more, or none');
+      const target: { -readonly [K in keyof Target]: Target[K] } = { ...draft.target };
+      delete target.inner;
       draft.target = target;
     },
   },
@@ -164,6 +186,50 @@ export const TARGET_KEYS: readonly SectionKey[] = [
     help: 'The run may change an image that the lab did not make.',
     read: (text, draft) => {
       setTarget(draft, { consentToWrite: readFlag(text) });
+    },
+  },
+];
+
+/** Keys of `inner`, the image in a file of the image. */
+export const INNER_KEYS: readonly SectionKey[] = [
+  {
+    key: 'file',
+    form: 'path',
+    help: 'The file of the lower file system that holds the image.',
+    read: (text, draft) => {
+      setInner(draft, { file: text });
+    },
+  },
+  {
+    key: 'filesystem',
+    form: 'id, or a map with id and options',
+    help: 'The lower file system: auto (the default), or its id.',
+    read: (text, draft) => {
+      setInner(draft, { fileSystem: { id: text, options: {} } });
+    },
+  },
+  {
+    key: 'size',
+    form: 'size',
+    help: 'The file is made, or grown, to this size with zeros before the run, and formatted as the target says.',
+    read: (text, draft) => {
+      setInner(draft, { fileSizeBytes: readSizeText(text) });
+    },
+  },
+  {
+    key: 'transfer',
+    form: 'buffered or direct',
+    help: 'How the loop driver moves data: through the lower page cache (the default), or with its pages handed down to direct I/O.',
+    read: (text, draft) => {
+      setInner(draft, { transfer: readChoice(text, ['buffered', 'direct'] as const) });
+    },
+  },
+  {
+    key: 'sector',
+    form: 'size',
+    help: 'Logical block of the loop device: 512 (the default), 1024, 2048 or 4096 bytes.',
+    read: (text, draft) => {
+      setInner(draft, { sectorBytes: readSizeText(text) });
     },
   },
 ];
@@ -290,7 +356,32 @@ class Reading {
       const key = keyOf(pair);
       const value = pair.value as Node | null;
       if (isMap(value) && (key === 'device' || key === 'filesystem')) this.readModule(key, value);
+      else if (key === 'inner' && isMap(value)) this.readInner(value);
       else this.readScalarKey(TARGET_KEYS, names, 'a target', pair);
+    }
+  }
+
+  /** `inner: { file: /inner.img, ... }`: the image in a file of the image. */
+  private readInner(map: YAMLMap): void {
+    setTarget(this.draft, { inner: DEFAULT_INNER });
+    const names = INNER_KEYS.map(({ key }) => key);
+    for (const pair of map.items) {
+      const value = pair.value as Node | null;
+      if (keyOf(pair) === 'filesystem' && isMap(value)) {
+        const outer = this.draft.target.fileSystem;
+        this.readModule('filesystem', value);
+        const { fileSystem } = this.draft.target;
+        setTarget(this.draft, { fileSystem: outer });
+        setInner(this.draft, { fileSystem });
+      } else this.readScalarKey(INNER_KEYS, names, 'an inner image', pair);
+    }
+    if (this.draft.target.inner?.file === '') {
+      this.add(
+        'job.missing-file',
+        'inner has no file',
+        this.lineOf(map),
+        'For example inner: { file: /inner.img }.',
+      );
     }
   }
 
@@ -497,6 +588,7 @@ export function writeExperimentFile(experiment: Experiment): string {
     lines.push(...moduleLines('device', target.device.id, device));
   if (isImage && typeof path === 'string') lines.push(`  image: ${scalar(path)}`);
   if (target.partition !== undefined) lines.push(`  partition: ${String(target.partition)}`);
+  if (target.inner !== undefined) lines.push(...innerLines(target.inner));
   lines.push(...moduleLines('filesystem', target.fileSystem.id, target.fileSystem.options));
   if (target.filePath !== null) lines.push(`  file: ${scalar(target.filePath)}`);
   if (target.fileSizeBytes !== null) lines.push(`  file_size: ${writeSize(target.fileSizeBytes)}`);
@@ -517,6 +609,19 @@ export function writeExperimentFile(experiment: Experiment): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The map of an inner image; what is the default is left out. */
+function innerLines(inner: InnerImage): string[] {
+  const { id, options } = inner.fileSystem;
+  const lines = ['  inner:', `    file: ${scalar(inner.file)}`];
+  if (id !== 'auto' || Object.keys(options).length > 0) {
+    lines.push(...moduleLines('filesystem', id, options).map((line) => `  ${line}`));
+  }
+  if (inner.fileSizeBytes !== null) lines.push(`    size: ${writeSize(inner.fileSizeBytes)}`);
+  if (inner.transfer !== 'buffered') lines.push(`    transfer: ${inner.transfer}`);
+  if (inner.sectorBytes !== 512) lines.push(`    sector: ${String(inner.sectorBytes)}`);
+  return lines;
 }
 
 function moduleLines(
