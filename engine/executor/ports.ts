@@ -22,6 +22,8 @@ export interface ExecutorHost {
   /** Makes cleared memory for rings and iocbs that the kernel can reach. */
   readonly makeArena: (pageCount: number) => Arena;
   readonly threads: ThreadPort | null;
+  /** What the self-test takes in place of memory of its own (3 pages) and of its far offset, where the host needs that. */
+  readonly selfTest?: { readonly arena: Arena; readonly fileOffsetBytes: number };
 }
 
 /** One way of doing raw I/O. A new one is a folder and a line in index.ts. */

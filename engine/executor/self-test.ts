@@ -20,7 +20,8 @@ const FIRST_VECTOR_BYTES = 1537;
 export function selfTest(host: ExecutorHost, executor: Executor): string | null {
   const { syscalls, numbers } = host;
   // Page 0: name and iovecs. Page 1: what is written. Page 2: where it is read to.
-  const arena = host.makeArena(3);
+  const arena = host.selfTest?.arena ?? host.makeArena(3);
+  const fileOffsetBytes = host.selfTest?.fileOffsetBytes ?? FILE_OFFSET_BYTES;
   arena.bytes.set([0x74, 0x65, 0x73, 0x74, 0], 0);
   const fd = syscalls.call(numbers.memfd_create, arena.baseAddress, MFD_CLOEXEC, 0, 0, 0, 0);
   if (fd < 0) return `the self-test got no memory file (${errnoName(fd) ?? String(fd)})`;
@@ -40,7 +41,7 @@ export function selfTest(host: ExecutorHost, executor: Executor): string | null 
       ...(executor.supports.fsync ? [[RAW_KIND.fsync, 0, 0, 0] as const] : []),
     ];
     for (const [kind, bufferOffset, vectorCount, expected] of steps) {
-      const result = runOne(executor, fd, kind, bufferOffset, vectorCount);
+      const result = runOne(executor, fd, fileOffsetBytes, kind, bufferOffset, vectorCount);
       if (result !== expected) {
         const got = result === null ? 'nothing within 1 s' : (errnoName(result) ?? String(result));
         return `the self-test expected ${String(expected)} and got ${got} (operation ${String(kind)})`;
@@ -58,6 +59,7 @@ export function selfTest(host: ExecutorHost, executor: Executor): string | null 
 function runOne(
   executor: Executor,
   fd: number,
+  fileOffsetBytes: number,
   kind: number,
   bufferOffset: number,
   vectorCount: number,
@@ -66,7 +68,7 @@ function runOne(
   const { slots } = executor;
   slots.kind[slot] = kind;
   slots.fd[slot] = fd;
-  slots.fileOffsetBytes[slot] = FILE_OFFSET_BYTES;
+  slots.fileOffsetBytes[slot] = fileOffsetBytes;
   slots.bufferOffset[slot] = bufferOffset;
   slots.lengthBytes[slot] = PAGE_BYTES;
   slots.vectorCount[slot] = vectorCount;

@@ -22,6 +22,8 @@ import { EXECUTORS, type ExecutorId } from '../../../engine/executor/index.ts';
 import type { HostFact } from '../../contract/types.ts';
 import { helperStart } from './helper-session.ts';
 import { cachedBytes } from './memory-page-cache.ts';
+import { NOT_TRIED, thisPlatform } from './elsewhere/index.ts';
+import type { Platform } from './elsewhere/platforms.ts';
 import { imageFiles } from './image-files.ts';
 import { nativePorts } from './ports.ts';
 import { nativeSyscalls, whyNoSyscalls } from './syscalls.ts';
@@ -54,12 +56,15 @@ export function directFact(folder: string): HostFact {
   const path = join(existingFolder(folder), `.probe-${randomBytes(6).toString('hex')}`);
   try {
     writeFileSync(path, Buffer.alloc(PROBE_BYTES), { flag: 'wx' });
-    const image = imageFiles.open(path, { readOnly: false, direct: true });
+    const files = nativePorts().imageFiles ?? imageFiles;
+    const image = files.open(path, { readOnly: false, direct: true });
     image.close();
     if (!image.isDirect) {
       const text = `${folder}: not direct: ${image.directRefusedWhy ?? 'no reason given'}.`;
       return { ...base, state: 'no', text, remedy };
     }
+    const platform = thisPlatform();
+    if (platform !== null) return { ...base, ...elsewhereDirect(platform, folder) };
     const text =
       `${folder}: direct; offset and length in multiples of ${String(image.offsetAlignBytes)} B,` +
       ` memory aligned to ${String(image.memoryAlignBytes)} B.`;
@@ -69,6 +74,30 @@ export function directFact(folder: string): HostFact {
   } finally {
     rmSync(path, { force: true });
   }
+}
+
+/** What is said of direct I/O where it is asked for by other means, and nobody has tried them. */
+export function elsewhereDirect(
+  platform: Platform,
+  folder: string,
+): Pick<HostFact, 'title' | 'state' | 'text' | 'remedy'> {
+  return {
+    title: platform.directBy,
+    state: 'partly',
+    text: `${folder}: ${platform.directBy} was accepted. ${NOT_TRIED}`,
+    remedy: 'Numbers to rely on come from Linux; the model and memory devices run anywhere.',
+  };
+}
+
+/** How images are kept from others, and what is missing of it: on Linux loop devices, mounts and swap are looked at as well. */
+export function elsewhereLocks(platform: Platform): HostFact {
+  return {
+    id: 'locks',
+    title: 'Locks of images',
+    state: 'partly',
+    text: `${platform.title}: ${platform.lockBy}. Whether the system has an image attached cannot be seen. ${NOT_TRIED}`,
+    remedy: 'Detach an image from the system before a run writes it.',
+  };
 }
 
 const EXECUTOR_REMEDY: Readonly<Record<ExecutorId, string | null>> = {
@@ -102,10 +131,12 @@ function executorFacts(): HostFact[] {
       }
       return {
         ...base,
-        state: executor.depth < PROBE_DEPTH ? 'partly' : 'yes',
-        text: [workingText(id), ...(executor.depth < PROBE_DEPTH ? (choice.notes ?? []) : [])].join(
-          ' ',
-        ),
+        state: executor.depth < PROBE_DEPTH || thisPlatform() !== null ? 'partly' : 'yes',
+        text: [
+          workingText(id),
+          ...(thisPlatform() === null ? [] : [NOT_TRIED]),
+          ...(executor.depth < PROBE_DEPTH ? (choice.notes ?? []) : []),
+        ].join(' '),
         remedy: executor.depth < PROBE_DEPTH ? EXECUTOR_REMEDY[id] : null,
       };
     } catch (error) {
@@ -222,5 +253,6 @@ export function hostFacts(dataFolder: string): HostFact[] {
     loopFact(),
     helperFact(),
     electronFact(),
+    ...[thisPlatform()].flatMap((other) => (other === null ? [] : [elsewhereLocks(other)])),
   ];
 } // prettier-ignore

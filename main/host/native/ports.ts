@@ -9,6 +9,7 @@ import { HostError, nanoseconds, type Arena } from '../../../engine/base/index.t
 import { openExecutor } from '../../../engine/executor/index.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
 import { KeptArena, makeNativeArena } from './arena.ts';
+import { filesOf, fsExecutors, thisPlatform } from './elsewhere/index.ts';
 import { watchHost } from './evidence.ts';
 import { imageFiles } from './image-files.ts';
 import { ioThreads } from './io-threads.ts';
@@ -41,7 +42,13 @@ export function nativePorts(): LabPorts {
     },
   };
   const native = nativeSyscalls();
-  if (native === null) return base;
+  if (native === null) {
+    const platform = thisPlatform();
+    if (platform === null) return base;
+    const open: typeof fsExecutors = (asked, options, arena) =>
+      fsExecutors(asked, options, arena ?? lastArena ?? undefined);
+    return { ...base, imageFiles: filesOf(platform), executors: { open } };
+  }
   return {
     ...base,
     imageFiles,
