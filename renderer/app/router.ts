@@ -12,6 +12,7 @@ export const makeRouter = (): Router =>
       { path: '/images/view', name: 'image', component: () => import('../views/ImageView.vue'), meta: { title: 'Image' } },
       { path: '/runs', name: 'runs', component: () => import('../views/RunsView.vue'), meta: { title: 'Runs' } },
       { path: '/runs/:id', name: 'run', component: () => import('../views/RunView.vue'), props: true, meta: { title: 'Run' } },
+      { path: '/grounds/:id?', name: 'grounds', component: () => import('../views/GroundsView.vue'), props: true, meta: { title: 'Grounds' } },
       { path: '/microscope', name: 'microscope', component: () => import('../views/MicroscopeView.vue'), meta: { title: 'Microscope' } },
       { path: '/dial', name: 'dial', component: () => import('../views/DialView.vue'), meta: { title: 'Revision dial' } },
       { path: '/gallery/:id?', name: 'gallery', component: () => import('../views/GalleryView.vue'), props: true, meta: { title: 'Bug gallery' } },

@@ -5,6 +5,7 @@
  * Rules: 1. No DOM, no clock, no randomness: the same input gives the same output. 2. Every axis has a unit; a log axis says so.
  */
 import type { RequestColumns } from '../../main/contract/bulk.ts';
+import type { GroundsResult } from '../../main/contract/grounds.ts';
 import type { RunResult, SeriesPoint } from '../../main/contract/types.ts';
 
 /** Colours and fonts as the page's tokens have them now. */
@@ -27,6 +28,8 @@ export interface PlotTheme {
 export interface PlotInput {
   readonly series: readonly SeriesPoint[];
   readonly result: RunResult | null;
+  /** One job on several grounds, for the plots of those; absent elsewhere. */
+  readonly grounds?: GroundsResult | null;
   /** Right end of the time axis while the run goes on (its planned length); null: the last point. */
   readonly plannedNs: number | null;
   /** Zoomed range of the time axis in ns; null: all. */

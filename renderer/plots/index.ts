@@ -2,6 +2,7 @@
 /** The list of plots. A new plot is one file and one line here; cards, tables and exports follow from it. */
 import { bandwidthPlot } from './bandwidth.ts';
 import type { PlotModule } from './contract.ts';
+import { groundsLatencyPlot, groundsPlot } from './grounds.ts';
 import { histogramPlot } from './histogram.ts';
 import { inFlightPlot } from './in-flight.ts';
 import { latencySeriesPlot } from './latency-series.ts';
@@ -17,5 +18,7 @@ export const plots = [
   histogramPlot,
   percentilesPlot,
   sectorTimePlot,
+  groundsPlot,
+  groundsLatencyPlot,
 ] as const satisfies readonly PlotModule[];
 export type PlotId = (typeof plots)[number]['id'];

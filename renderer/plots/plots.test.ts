@@ -7,7 +7,9 @@ import {
   pointAt,
   requestColumns,
 } from '../../test/support/fake-lab/numbers.ts';
+import { groundsOf } from '../../test/support/fake-lab/grounds.ts';
 import type { PlotInput, PlotTheme } from './contract.ts';
+import { groundsPlot } from './grounds.ts';
 import { histogramPlot, rebin } from './histogram.ts';
 import { plots } from './index.ts';
 import { coarsen } from './intervals.ts';
@@ -28,6 +30,7 @@ const result = makeResult(experiment('a run', { rw: 'randrw' }), 0);
 const full: PlotInput = {
   series: result.series,
   result,
+  grounds: groundsOf('some-grounds', 0, experiment('a job'), 3),
   plannedNs: null,
   timeRangeNs: null,
   theme,
@@ -107,6 +110,23 @@ describe('histogram and percentiles', () => {
       curve.every((point, index) => index === 0 || point[1] >= (curve[index - 1]?.[1] ?? 0)),
     ).toBe(true);
     expect(curve.at(-1)?.[0]).toBeCloseTo(2);
+  });
+});
+
+describe('grounds side by side', () => {
+  it('mark a number of memory in words and by a hollow median', () => {
+    const { option, table } = groundsPlot.build(full);
+    const [medians] = option['series'] as { data: { itemStyle: { color: string } }[] }[];
+    const hollow = medians?.data.map((point) => point.itemStyle.color === theme.panel);
+    expect(hollow).toEqual([false, false, false, true, false]);
+    expect(table.rows.map((row) => row.at(-1) === 'memory')).toEqual(hollow);
+    expect((option['yAxis'] as { data: string[] }).data[3]).toContain('memory');
+  });
+  it('leave out a ground of which every round failed', () => {
+    const result = groundsOf('some-grounds', 0, experiment('a job'), 3);
+    const rows = result.rows.map((row, index) => (index === 0 ? { ...row, rounds: 0 } : row));
+    const spec = groundsPlot.build({ ...full, grounds: { ...result, rows } });
+    expect(spec.table.rows).toHaveLength(4);
   });
 });
 

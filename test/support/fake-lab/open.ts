@@ -19,6 +19,7 @@ import type {
   LabClient,
 } from '../../../renderer/connection/connection.ts';
 import { catalogue, checkOf, experiment, hostFacts } from './data.ts';
+import { fakeGrounds } from './grounds.ts';
 import { fakeImages } from './images.ts';
 import { compareInPage, exhibitList, exhibitRun, explainInPage, revisionList } from './engine.ts';
 import { makeRandom, makeResult, pointAt, requestColumns } from './numbers.ts';
@@ -151,6 +152,7 @@ const client = {
     catalogue: async () => { if (mode === 'slow') await gate(); return { ...catalogue, revisions: revisionList() }; },
   },
   images: fakeImages(mode, gate),
+  ...fakeGrounds(mode, gate),
   experiments: {
     check: async (asked: Experiment) => { await gate(); return checkOf(asked); },
     parse: async ({ text }: { text: string }) =>
