@@ -16,6 +16,7 @@ export const makeRouter = (): Router =>
       { path: '/microscope', name: 'microscope', component: () => import('../views/MicroscopeView.vue'), meta: { title: 'Microscope' } },
       { path: '/dial', name: 'dial', component: () => import('../views/DialView.vue'), meta: { title: 'Revision dial' } },
       { path: '/gallery/:id?', name: 'gallery', component: () => import('../views/GalleryView.vue'), props: true, meta: { title: 'Bug gallery' } },
+      { path: '/lessons/:id?', name: 'lessons', component: () => import('../views/LessonsView.vue'), props: true, meta: { title: 'Lessons' } },
       { path: '/host', name: 'host', component: () => import('../views/HostView.vue'), meta: { title: 'Host' } },
       { path: '/:rest(.*)*', redirect: '/' },
     ], // prettier-ignore

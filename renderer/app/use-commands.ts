@@ -109,6 +109,7 @@ function goCommands(router: Router): Command[] {
     go('go-microscope', 'Microscope: explain one request', '/microscope', 'Alt+4', 'microscope'),
     go('go-dial', 'Revision dial: one request on every kernel', '/dial', 'Alt+5', 'dial'),
     go('go-gallery', 'Bug gallery', '/gallery', 'Alt+6', 'bug'),
+    go('go-lessons', 'Lessons: exercises on real images', '/lessons', 'Alt+9', 'lesson'),
     go('go-grounds', 'Grounds: one job on several of them', '/grounds', 'Alt+8', 'grounds'),
     go('go-host', 'Host and settings', '/host', 'Alt+7', 'host'),
   ];

@@ -3,8 +3,12 @@
 import { SECTOR_BYTES } from '../../base/index.ts';
 import type { LessonContentRun } from '../lesson.ts';
 
-/** Runs of one kind, told apart a sector at a time. */
-export function contentRuns(bytes: Uint8Array, dataByte: number): LessonContentRun[] {
+/** Runs of one kind, told apart a sector at a time. `otherwise`: what bytes of neither kind are. */
+export function contentRuns(
+  bytes: Uint8Array,
+  dataByte: number,
+  otherwise: 'stale' | 'untouched',
+): LessonContentRun[] {
   const runs: LessonContentRun[] = [];
   for (let start = 0; start < bytes.length; start += SECTOR_BYTES) {
     const sector = bytes.subarray(start, start + SECTOR_BYTES);
@@ -12,7 +16,7 @@ export function contentRuns(bytes: Uint8Array, dataByte: number): LessonContentR
       ? 'data'
       : sector.every((byte) => byte === 0)
         ? 'zeros'
-        : 'stale';
+        : otherwise;
     const last = runs.at(-1);
     const lengthBytes = sector.length;
     if (last?.what === what) {

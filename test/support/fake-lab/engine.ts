@@ -10,13 +10,18 @@ import { compareRevisions } from '../../../engine/lab/compare.ts';
 import type { LabPorts } from '../../../engine/lab/door.ts';
 import { explain } from '../../../engine/lab/explain.ts';
 import { EXHIBITS, runExhibit } from '../../../engine/lab/gallery/index.ts';
+import { answerLesson, LESSONS, startLesson } from '../../../engine/lab/lessons/index.ts';
 import { plainArena } from '../../../engine/memory/index.ts';
 import type {
   Comparison,
   ExhibitInfo,
   ExhibitRun,
   ExplainRequest,
+  CheckedAnswer,
+  Exercise,
   Explanation,
+  LessonAnswer,
+  LessonInfo,
   RevisionInfo,
   Target,
 } from '../../../main/contract/index.ts';
@@ -46,6 +51,10 @@ export const compareInPage = (asked: {
   compareRevisions({ request: { ...asked.request, target }, revisions: asked.revisions }, ports);
 export const exhibitList = (): ExhibitInfo[] => EXHIBITS.map(({ info }) => info);
 export const exhibitRun = (id: string): ExhibitRun => runExhibit(id);
+export const lessonList = (): LessonInfo[] => LESSONS.map(({ info }) => info);
+export const lessonStart = (id: string, seed: number): Exercise => startLesson(ports, id, seed);
+export const lessonAnswer = (id: string, seed: number, answer: LessonAnswer): CheckedAnswer =>
+  answerLesson(ports, id, seed, answer);
 export const revisionList = (): RevisionInfo[] =>
   REVISIONS.map(({ id, title, releasedOn, basedOn }) => ({
     id, title, releasedOn, basedOn: basedOn?.id ?? null,

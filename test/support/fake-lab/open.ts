@@ -21,7 +21,16 @@ import type {
 import { catalogue, checkOf, experiment, hostFacts } from './data.ts';
 import { fakeGrounds } from './grounds.ts';
 import { fakeImages } from './images.ts';
-import { compareInPage, exhibitList, exhibitRun, explainInPage, revisionList } from './engine.ts';
+import {
+  compareInPage,
+  exhibitList,
+  exhibitRun,
+  explainInPage,
+  lessonAnswer,
+  lessonList,
+  lessonStart,
+  revisionList,
+} from './engine.ts';
 import { makeRandom, makeResult, pointAt, requestColumns } from './numbers.ts';
 
 const mode = new URLSearchParams(location.search).get('fake') ?? 'plain';
@@ -171,6 +180,15 @@ const client = {
   gallery: {
     list: async () => { await gateAnswer(); return exhibitList(); },
     run: async ({ id }: { id: string }) => { await gateAnswer(); return exhibitRun(id); },
+  },
+  lessons: {
+    list: async () => { await gate(); return lessonList(); },
+    start: async ({ id, seed }: { id: string; seed: number }) => { await gateAnswer(); return lessonStart(id, seed); },
+    answer: async ({ id, seed, answer }: { id: string; seed: number; answer: Record<string, string> }) => {
+      await gateAnswer();
+      return lessonAnswer(id, seed, answer);
+    },
+    image: async () => { await gate(); throw refusal(); },
   },
   runs: {
     start: async (asked: Experiment) => {

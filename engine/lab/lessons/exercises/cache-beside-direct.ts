@@ -157,11 +157,15 @@ function drawSteps(random: Parameters<Lesson['plan']>[0]): Step[] {
     const op = index < 2 ? 'write' : oneOf(random, ['read', 'write'] as const);
     if (op === 'write') version += 1;
     const page = middle + between(random, 0, 5) - 2;
-    const direct = index === 0 ? false : oneOf(random, [true, false]);
+    // The first is cached and the second mostly direct: what the lesson is about.
+    const direct = index > 0 && oneOf(random, index === 1 ? [true, true, false] : [true, false]);
     steps.push({ op, direct, page, count: between(random, 1, 6), version });
   }
   const direct = oneOf(random, [true, false]);
-  steps.push({ op: 'read', direct, page: middle + between(random, 0, 2), count: 2, version: 0 });
+  const writes = steps.filter(({ op }) => op === 'write');
+  const asked = oneOf(random, writes);
+  const page = asked.page + between(random, 0, asked.count - 1);
+  steps.push({ op: 'read', direct, page, count: 2, version: 0 });
   return steps;
 }
 

@@ -172,7 +172,7 @@ const DATA = 0xd1;
 
 /** What the blocks of the write hold on the disk after it. */
 function contentAfter(n: Numbers, lab: LessonLab): LessonContent['strips'] {
-  const { asked, block, endBytes } = n;
+  const { asked, block, blocks, endBytes } = n;
   return lab.on((open) => {
     const data = new Uint8Array(asked.lengthBytes).fill(DATA);
     open.write(PATH, asked.offsetBytes, data, { direct: true });
@@ -182,7 +182,11 @@ function contentAfter(n: Numbers, lab: LessonLab): LessonContent['strips'] {
       const start = (deviceBlockOf(map, block + index) ?? 0) * BLOCK_BYTES;
       const bytes = open.bytes.subarray(start, start + BLOCK_BYTES);
       const title = `File block ${numberText(block + index)}`;
-      return { of: 'disk' as const, title, runs: contentRuns(bytes, DATA) };
+      return {
+        of: 'disk' as const,
+        title,
+        runs: contentRuns(bytes, DATA, block + index < blocks ? 'untouched' : 'stale'),
+      };
     });
   });
 }

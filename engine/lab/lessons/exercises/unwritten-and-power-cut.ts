@@ -120,8 +120,16 @@ function solve(n: Numbers, lab: LessonLab): Solution {
       0,
     );
     const start = (deviceBlockOf(extents, first) ?? 0) * BLOCK_BYTES;
-    const onDisk = contentRuns(left.bytes.subarray(start, start + asked.lengthBytes), DATA);
-    const read = contentRuns(open.read(PATH, asked.offsetBytes, asked.lengthBytes, true), DATA);
+    const onDisk = contentRuns(
+      left.bytes.subarray(start, start + asked.lengthBytes),
+      DATA,
+      'stale',
+    );
+    const read = contentRuns(
+      open.read(PATH, asked.offsetBytes, asked.lengthBytes, true),
+      DATA,
+      'stale',
+    );
     return {
       values: { content: contentKind(read), written },
       explanation: explain(contentKind(read), contentKind(onDisk), written),
@@ -130,8 +138,8 @@ function solve(n: Numbers, lab: LessonLab): Solution {
           kind: 'content',
           title: 'The range after the restart',
           strips: [
-            { of: 'disk', title: 'on the disk', runs: onDisk },
-            { of: 'returned', title: 'what a read returns', runs: read },
+            { of: 'disk', title: 'The blocks of the range', runs: onDisk },
+            { of: 'returned', title: 'A read of the range', runs: read },
           ],
         },
         map,

@@ -62,7 +62,7 @@ function ask(n: Numbers): Asked {
     ],
     question:
       'In which 512-byte sector of the image does the first byte land, and how many bios does the write take?',
-    fields: [numberField('sector', 'First sector', 'sector'), numberField('bios', 'Bios', 'bios')],
+    fields: [numberField('sector', 'First sector', ''), numberField('bios', 'Bios', 'bios')],
     disks: [
       {
         fileSystemId: 'ext4',

@@ -167,11 +167,16 @@ function reply(n: Numbers, fieldId: string, given: number | string, right: Value
       .filter(([, value]) => value % unitBytes !== 0)
       .map(([name, value]) => `${name} ${numberText(value)}`)
       .join(', ');
+  const notMultiple = (unitBytes: number): string => {
+    const list = offenders(unitBytes);
+    return list.includes(', ')
+      ? `${list} are no multiples of ${String(unitBytes)}`
+      : `${list} is no multiple of ${String(unitBytes)}`;
+  };
   const is = String(right[fieldId]);
-  if (is === 'EINVAL')
-    return `It ${sentence(is)}: no multiple of ${String(unit)} is ${offenders(unit)}.`;
+  if (is === 'EINVAL') return `It ${sentence(is)}: ${notMultiple(unit)}.`;
   if (is === 'sectors')
-    return `It ${sentence(is)}: no multiple of 4096 is ${offenders(BLOCK_BYTES)}, but all three are multiples of 512${given === 'EINVAL' ? ', and that is enough on this disk' : ''}.`;
+    return `It ${sentence(is)}: ${notMultiple(BLOCK_BYTES)}, but all three are multiples of 512${given === 'EINVAL' ? ', and that is enough on this disk' : ''}.`;
   return `It ${sentence(is)}: all three numbers are multiples of 4096.`;
 }
 
