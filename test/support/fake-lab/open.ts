@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * A scripted lab inside the page. What it does is chosen in the address: ?fake=first (nothing was ever run), million (a million
- * requests), lost (the connection comes and goes), refused (the host refuses what it is asked), slow (answers never come), waiting (only explanations, comparisons and exhibits never come).
+ * requests), lost (the connection comes and goes), refused (the host refuses what it is asked), slow (answers never come), bare (no privileged helper), stuck (a measurement stops half way), waiting (only explanations, comparisons and exhibits never come).
  */
 import { HostError } from '../../../engine/base/index.ts';
 import { encodeRequestColumns } from '../../../main/contract/bulk.ts';
@@ -155,9 +155,19 @@ async function* watchRun(id: string): AsyncGenerator<RunEvent> {
   yield { kind: 'ended', state, failure: null };
 }
 
+/** The helper is there, except where the address wants a bare machine. */
+const withHelper = {
+  ...hostFacts,
+  facts: hostFacts.facts.map((fact) =>
+    fact.id === 'helper'
+      ? { ...fact, state: 'yes' as const, text: 'Installed, version 1.', remedy: null }
+      : fact,
+  ),
+};
+
 const client = {
   host: {
-    facts: async () => { await gate(); return hostFacts; },
+    facts: async () => { await gate(); return mode === 'bare' ? hostFacts : withHelper; },
     catalogue: async () => { if (mode === 'slow') await gate(); return { ...catalogue, revisions: revisionList() }; },
   },
   images: fakeImages(mode, gate),
