@@ -63,6 +63,13 @@ export function stoppedStep({ what, why }: KernelBug): ExplainStep {
   };
 }
 
+/** Behind the title of a step, where there are two file systems. */
+const PLACE: Readonly<Record<ExplainLevel, string>> = {
+  upper: ' (upper file system)',
+  loop: '',
+  lower: ' (lower file system)',
+};
+
 /** Tells all rows, in order. */
 export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainStep[] {
   const steps: ExplainStep[] = [];
@@ -76,7 +83,7 @@ export function tellSteps(rows: readonly TraceRow[], telling: Telling): ExplainS
     index += run.length;
     const told = tellRun(run, level === 'lower' ? lowerTelling : telling);
     if (told === null) continue;
-    const step = level === undefined ? told : { ...told, level };
+    const step = level === undefined ? told : { ...told, title: told.title + PLACE[level], level };
     // The last words, the result, are always told.
     const isResult = run[0]?.kind === 'result' || run[0]?.kind === 'kiocb-complete';
     if (steps.length < STEPS_MAX || isResult) steps.push(step);

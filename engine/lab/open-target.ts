@@ -84,8 +84,8 @@ export interface TargetOptions {
   readonly writes: boolean;
   /** Reads and writes follow the rules of the kernel around the revision; absent: they show what its direct I/O alone answers. */
   readonly withCallers?: boolean;
-  /** What a file is laid out with. Absent: bytes that no disk compresses. */
-  readonly fill?: 'random' | 'zeros';
+  /** Half of a nested target: the lower one, whose file is laid out with zeros for an image, or the inner one. Absent: it is whole. */
+  readonly half?: 'lower' | 'inner';
   /** Puts another device over the one that was opened: explain keeps writes out of the image with it. */
   readonly wrapDevice?: (device: BlockDevice, memory: Memory) => BlockDevice;
 }
@@ -206,12 +206,12 @@ function openNested(
   ...[options, kernel, openDevice, control, ...rest]: Parameters<typeof openOn>
 ): OpenTarget {
   const { target } = options;
-  const below = { ...options, target: lowerTarget(target), fill: 'zeros' as const };
+  const below = { ...options, target: lowerTarget(target), half: 'lower' as const };
   const lower = openOn(below, kernel, openDevice, control, ...rest);
   let isUpperOpen = false;
   try {
     const loop = attachInner(kernel, target, options.revision, lower);
-    const above = { ...options, target: upperTarget(target) };
+    const above = { ...options, target: upperTarget(target), half: 'inner' as const };
     const onLoop = { ...openDevice, device: loop.device };
     const upper = openOn(above, kernel, onLoop, control, ...rest);
     isUpperOpen = true;
@@ -400,7 +400,9 @@ class Opening {
     const options = resolveOptions(module.options, target.fileSystem.options, module.title);
     const formatted = this.run('format', module.format(kernel, device, options));
     if (!formatted.ok) throw refusedBy(module.title, 'formatting', formatted.error);
-    this.notes.push(`The image was empty and was formatted as ${module.title}.`);
+    const { half } = this.options;
+    const image = half === undefined ? 'image' : `${half} image`;
+    this.notes.push(`The ${image} was empty and was formatted as ${module.title}.`);
     return module;
   }
 
@@ -504,9 +506,10 @@ class Opening {
   ): void {
     const { kernel, control } = this;
     const { inode } = file;
+    const fill = this.options.half === 'lower' ? 'zeros' : 'random';
     const before = inode.sizeBytes;
     try {
-      this.run('lay out', layOut(kernel, file, path, sizeBytes, control, this.options.fill));
+      this.run('lay out', layOut(kernel, file, path, sizeBytes, control, fill));
     } catch (error) {
       if (error instanceof HostError) this.run('cut back', fileSystem.truncate(inode, before));
       throw error;

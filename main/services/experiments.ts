@@ -4,7 +4,7 @@ import { PAGE_BYTES, type HostErrorData } from '../../engine/base/index.ts';
 import { judgeAlignment } from '../../engine/lab/alignment.ts';
 import { checkExperiment, experimentWrites } from '../../engine/lab/check.ts';
 import type { Comparison, CompareRequest } from '../../engine/lab/comparison.ts';
-import type { Experiment, Job, Target } from '../../engine/lab/experiment.ts';
+import type { Experiment, InnerImage, Job, Target } from '../../engine/lab/experiment.ts';
 import type {
   AlignmentVerdict,
   ExplainRequest,
@@ -284,6 +284,13 @@ const PATTERN_WORDS: Readonly<Record<Job['rw'], string>> = {
   randrw: 'reads and writes at random places',
 };
 
+function innerInWords({ file, fileSizeBytes, transfer }: InnerImage): string {
+  const made =
+    fileSizeBytes === null ? '' : `, made with ${bytesInWords(fileSizeBytes)} where it is smaller`;
+  const how = transfer === 'direct' ? 'hands its pages down' : 'goes through the lower page cache';
+  return `The image lies in ${file} of it${made}, under the engine's loop driver, which ${how}.`;
+}
+
 function summaryInWords(
   experiment: Experiment,
   found: Found,
@@ -303,6 +310,7 @@ function summaryInWords(
   } else if (found.kind === 'none') {
     words.push(`Uses the device ${target.device.id}; no file of this host is touched.`);
   }
+  if (target.inner !== undefined) words.push(innerInWords(target.inner));
   if (target.fileSizeBytes !== null) {
     words.push(`Lays ${where} out to ${bytesInWords(target.fileSizeBytes)} where it is smaller.`);
   }

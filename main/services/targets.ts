@@ -39,7 +39,9 @@ function labImageName(name: string, path: string): string {
 /** True where the run changes the image: its load writes, or its file is laid out first. The host's own kernel does neither in it. */
 export const changesImage = (experiment: Experiment): boolean =>
   experiment.target.by !== 'host' &&
-  (experimentWrites(experiment) || experiment.target.fileSizeBytes !== null);
+  (experimentWrites(experiment) ||
+    experiment.target.fileSizeBytes !== null ||
+    (experiment.target.inner?.fileSizeBytes ?? null) !== null);
 
 const isThere = (path: string): Promise<boolean> =>
   lstat(path).then(
