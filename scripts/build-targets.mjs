@@ -3,6 +3,7 @@
  * What is built, as data: one target each, one small Vite config each. `scripts/build.mjs` runs them.
  *
  *   dist/cli/main.js           the terminal twin            main/cli/main.ts
+ *   dist/share/                its manual and completions   printed by it (reference.mjs)
  *   dist/engine/process.js     the engine process           main/host/engine-process.ts
  *   dist/engine/thread.js      its engine thread            main/host/engine-thread.ts
  *   dist/desktop/main.js       Electron main process, ESM   main/desktop/main.ts

@@ -19,6 +19,7 @@ import { extname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { missingEntries, root, targets } from './build-targets.mjs';
 import { isFresh, takeStamp, writeStamp } from './freshness.mjs';
+import { writeReference } from './reference.mjs';
 
 const lockPath = join(root, 'dist', '.lock');
 
@@ -104,6 +105,7 @@ async function buildTarget(target, partial) {
   if (existsSync(folder)) renameSync(folder, last);
   renameSync(next, folder);
   rmSync(last, { recursive: true, force: true });
+  if (target.id === 'cli') writeReference(join(folder, 'main.js'), join(root, 'dist/share'));
   writeStamp(root, target, stamp);
 }
 

@@ -24,6 +24,9 @@ const ACTIONS: Readonly<Record<number, readonly [action: string, isKernel: boole
   [TRACE['kernel-end']]: ['C', true],
 };
 
+/** Kinds of rows that have a line. */
+export const BLKPARSE_KINDS: readonly number[] = Object.keys(ACTIONS).map(Number);
+
 const VALUES_PER_ROW = 6;
 const OP_LETTER: Readonly<Record<number, string>> = {
   [TRACE_OP.read]: 'R',

@@ -6,7 +6,7 @@ import type { Session } from './session.ts';
 
 export async function openSession(version: string): Promise<Session> {
   const services = await makeServices({ face: 'terminal', version });
-  const { images } = services;
+  const { images, runs, bulk } = services;
   return {
     client: clientInProcess(services),
     makeImage: async (ask, how) => {
@@ -15,6 +15,10 @@ export async function openSession(version: string): Promise<Session> {
     readFile: (image, path, onData, partition) => images.readFile(image, path, onData, partition),
     writeFile: (image, path, content, consent, partition) =>
       images.writeFile(image, path, content, consent, partition),
+    exportRun: async (runId, format, onData) => {
+      const { body } = await bulk.export(await runs.readyEntry(runId), format);
+      for await (const bytes of (body ?? []) as AsyncIterable<Uint8Array>) await onData(bytes);
+    },
     close: () => services.close(),
   };
 }

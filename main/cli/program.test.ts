@@ -173,6 +173,10 @@ describe('the command line', () => {
       const text = Buffer.concat(pieces).toString();
       calls.push({ name: 'writeFile', input: { image, path, text, consent } });
     },
+    exportRun: async (runId, format, onData) => {
+      calls.push({ name: 'exportRun', input: { runId, format } });
+      await onData(Buffer.from('  0,0    0        1\n'));
+    },
     close: () => Promise.resolve(),
   };
   const run = (...words: string[]): Promise<number> => {
@@ -220,7 +224,8 @@ describe('the command line', () => {
         'serve',
         'doctor',
       ];
-      for (const name of [...names, 'conform', 'bench']) {
+      const kernels = ['grounds', 'loop', 'verify', 'runs', 'export', 'completion'];
+      for (const name of [...names, ...kernels, 'conform', 'bench']) {
         expect(out).toMatch(new RegExp(`^  ${name} `, 'm'));
       }
       expect(out).toContain('130 interrupted');
@@ -630,5 +635,153 @@ describe('the command line', () => {
     expect(errorText({ code: 'a', message: '/x is wrong', where: '/x' })).toBe(
       'diolab: /x is wrong\n',
     );
+  });
+
+  describe('loop, verify, runs, export', () => {
+    const LOOP = {
+      device: '/dev/loop3',
+      imagePath: '/images/a.img',
+      sectorBytes: 4096,
+      hasDirectIo: true,
+      isReadOnly: false,
+      sizeBytes: 64 * 2 ** 20,
+      owner: 'here',
+      pid: 77,
+    };
+    const stream = <T>(...events: T[]): AsyncIterable<T> => ({
+      async *[Symbol.asyncIterator]() {
+        await Promise.resolve();
+        yield* events;
+      },
+    });
+    const VERIFIED = {
+      imagePath: '/images/a.img',
+      partition: null,
+      atUnixMs: 1,
+      fsck: { state: 'clean', text: 'e2fsck: no errors', output: '' },
+      comparison: {
+        state: 'equal',
+        files: 2,
+        bytes: 10,
+        text: 'The same.',
+        firstDifference: null,
+      },
+    };
+
+    it('attach with what was asked, stay, and end when the device is gone', async () => {
+      answers['loops.attach'] = LOOP;
+      answers['loops.watch'] = stream([LOOP], []);
+      const words = ['loop', 'attach', 'a.img', '--sector-size', '4096', '--no-direct-io'];
+      expect(await run(...words, '--read-only')).toBe(0);
+      expect(calls[0]).toEqual({
+        name: 'loops.attach',
+        input: { path: resolve('a.img'), sectorBytes: 4096, directIo: false, readOnly: true },
+      });
+      expect(out).toBe(
+        '/dev/loop3: 64 MiB, sectors of 4096 bytes, direct I/O, over /images/a.img\n',
+      );
+      expect(errors).toContain('stays until Ctrl+C');
+      expect(errors).toContain('/dev/loop3 was detached.');
+      expect(calls.map(({ name }) => name)).not.toContain('loops.detach');
+    });
+    it('detach at Ctrl+C, and take it where the helper was faster', async () => {
+      answers['loops.attach'] = LOOP;
+      answers['loops.watch'] = stream();
+      answers['loops.detach'] = new HostError({ code: 'loop.not-ours', message: 'gone' });
+      abort.abort();
+      expect(await run('loop', 'attach', 'a.img', '--json')).toBe(0);
+      expect(JSON.parse(out)).toEqual(LOOP);
+      answers['loops.detach'] = new HostError({ code: 'helper.busy', message: 'in use' });
+      expect((await refusal('loop', 'attach', 'a.img')).code).toBe('helper.busy');
+    });
+    it('find the device by its image, and name what is not there', async () => {
+      answers['loops.list'] = [{ ...LOOP, imagePath: resolve('a.img'), owner: 'elsewhere' }];
+      answers['loops.detach'] = { detached: true };
+      expect(await run('loop', 'detach', 'a.img')).toBe(0);
+      expect(calls.at(-1)).toEqual({ name: 'loops.detach', input: { device: '/dev/loop3' } });
+      expect(await refusal('loop', 'detach', 'b.img')).toMatchObject({
+        code: 'loop.not-attached',
+        exitCode: 66,
+      });
+      expect(await run('loop', 'detach', '/dev/loop9')).toBe(0);
+      expect(calls.at(-1)?.input).toEqual({ device: '/dev/loop9' });
+      answers['loops.detach'] = { detached: false };
+      expect(await run('loop', 'detach', '/dev/loop9')).toBe(74);
+    });
+    it('list devices and leftovers, and clean up', async () => {
+      const left = { path: '/images/.x', kind: 'plain-file', sizeBytes: 4096, text: 'Of a run.' };
+      answers['loops.list'] = [LOOP];
+      answers['loops.leftovers'] = [left];
+      answers['loops.removeLeftover'] = { removed: true };
+      expect(await run('loop', 'list')).toBe(0);
+      expect(out).toContain('kept by process 77');
+      expect(out).toContain('Left: /images/.x (4 KiB): Of a run.');
+      out = '';
+      expect(await run('loop', 'list', '--json')).toBe(0);
+      expect(JSON.parse(out)).toEqual({ devices: [LOOP], leftovers: [left] });
+      expect(await run('loop', 'clean')).toBe(0);
+      expect(calls.at(-1)).toEqual({
+        name: 'loops.removeLeftover',
+        input: { path: '/images/.x' },
+      });
+    });
+    it.each([
+      [['loop']],
+      [['loop', 'attach']],
+      [['loop', 'attach', 'a.img', '--sector-size', '513']],
+      [['export', 'last']],
+      [['export', 'last', '--format', 'xml']],
+      [['completion', 'tcsh']],
+    ])('are refused as usage: %j', async (words) => {
+      expect(await run(...words)).toBe(64);
+      expect(calls).toEqual([]);
+    });
+
+    it('verify: tell both results, keep them with the newest run, 0 where all is well', async () => {
+      answers['runs.list'] = [{ id: '0abcdefgh-0123456789' }];
+      answers['verify.run'] = stream(
+        { kind: 'progress', phase: 'fsck', file: '', doneBytes: 0, totalBytes: null },
+        { kind: 'done', result: VERIFIED },
+      );
+      expect(await run('verify', 'a.img', '--run', 'last', '--partition', '2')).toBe(0);
+      expect(calls.at(-1)).toEqual({
+        name: 'verify.run',
+        input: { path: resolve('a.img'), partition: 2, runId: '0abcdefgh-0123456789' },
+      });
+      expect(out).toBe('fsck: clean: e2fsck: no errors\ncomparison: equal: The same.\n');
+      expect(errors).toContain('Checking by fsck');
+    });
+    it.each([
+      [{ fsck: { state: 'damaged', text: 'bad', output: 'line\n' } }],
+      [{ comparison: { ...VERIFIED.comparison, state: 'different' } }],
+    ])('verify: exit code 1 for %j', async (change) => {
+      const result = { ...VERIFIED, ...change };
+      answers['verify.run'] = stream({ kind: 'done', result });
+      expect(await run('verify', 'a.img', '--json')).toBe(1);
+      expect(JSON.parse(out)).toEqual(result);
+    });
+    it('export: to the terminal or a new file, and say what is not there', async () => {
+      expect(await run('export', '0abcdefgh-0123456789', '--format', 'blkparse')).toBe(0);
+      expect(out).toBe('  0,0    0        1\n');
+      const file = join(folder, 'out.txt');
+      expect(await run('export', '0abcdefgh-0123456789', '--format', 'csv', '--output', file)).toBe(
+        0,
+      );
+      expect(readFileSync(file, 'utf8')).toBe('  0,0    0        1\n');
+      const words = ['export', '0abcdefgh-0123456789', '--format', 'csv', '--output', file];
+      expect((await refusal(...words)).exitCode).toBe(73);
+      expect(await run(...words, '--force')).toBe(0);
+      expect((await refusal('export', '../x', '--format', 'csv')).code).toBe('run.unknown');
+      answers['runs.list'] = [];
+      expect((await refusal('export', 'last', '--format', 'csv')).exitCode).toBe(66);
+    });
+    it('print completions and the manual', async () => {
+      expect(await run('completion', 'bash')).toBe(0);
+      expect(out).toContain('complete -o default -F _diolab diolab');
+      out = '';
+      expect(await run('man')).toBe(0);
+      expect(out).toContain('.TH DIOLAB 1 "" "diolab 9.8.7"');
+      expect(calls).toEqual([]);
+    });
   });
 });

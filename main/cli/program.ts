@@ -4,8 +4,10 @@
  * else. Rules: 1. A command returns its exit code or throws a `HostError`. 2. What the command line gets wrong is exit code 64.
  */
 import { Command, CommanderError, Option } from 'commander';
+import { epilogueText } from './epilogue.ts';
 import { EXIT } from './errors.ts';
-import { addGroundCommands } from './ground-commands.ts';
+import { addGroundCommands, addKeptRunCommands, addLoopCommands } from './ground-commands.ts';
+import { addReferenceCommands } from './reference-commands.ts';
 import type { Terminal } from './terminal.ts';
 import { addImageCommands, CONSENT } from './workbench-program.ts';
 
@@ -48,21 +50,6 @@ export interface ServeOptions {
 }
 
 const collect = (value: string, sofar: readonly string[]): string[] => [...sofar, value];
-const EXAMPLES = `
-Examples:
-  diolab mkfs disk.img --fs ext2 --size 256m --block-size 4096
-  diolab mkfs disk.img --fs ext4 --size 256m --layout /data:64m:extents=16,holes=4
-  diolab map disk.img
-  diolab run job.fio --output json
-  diolab explain disk.img /data --op write --offset 512 --length 4096
-  diolab compare disk.img /data --op write --offset 512 --length 4096 --revisions 6.4,2.6.31
-  diolab gallery hole-write
-  diolab lesson where-a-write-lands --seed 7
-  diolab serve
-
-Exit codes: 0 ok, 1 mismatch or failed verification, 64 usage, 65 data, 66 no input,
-            73 cannot create, 74 I/O, 77 permission, 78 configuration, 130 interrupted`;
-
 type Finish = (code: number) => void;
 
 function addRun(program: Command, terminal: Terminal, finish: Finish): void {
@@ -209,7 +196,7 @@ export function makeProgram(terminal: Terminal, finish: Finish): Command {
   const program = new Command('diolab')
     .description("A disk lab: the Linux kernel's direct-I/O core, ported, on real image files")
     .version(terminal.version)
-    .addHelpText('after', EXAMPLES)
+    .addHelpText('after', epilogueText())
     .showHelpAfterError('(diolab --help lists the commands and their options)')
     .exitOverride()
     .configureOutput({
@@ -222,8 +209,11 @@ export function makeProgram(terminal: Terminal, finish: Finish): Command {
   addImageCommands(program, terminal, finish);
   addRequestCommands(program, terminal, finish);
   addGroundCommands(program, terminal, finish);
+  addLoopCommands(program, terminal, finish);
+  addKeptRunCommands(program, terminal, finish);
   addLessons(program, terminal, finish);
   addHostCommands(program, terminal, finish);
+  addReferenceCommands(program, terminal, finish);
   for (const command of program.commands) command.exitOverride().copyInheritedSettings(program);
   return program;
 }

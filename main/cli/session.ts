@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What commands ask of the lab: the contract's client, and what a terminal may do beyond it. */
+import type { ExportFormat } from '../contract/bulk.ts';
 import type { LabClient } from '../contract/client.ts';
 import type { MakeImage } from '../services/index.ts';
 
@@ -28,6 +29,12 @@ export interface Session {
     content: AsyncIterable<Uint8Array>,
     consent: boolean,
     partition: number | null,
+  ): Promise<void>;
+  /** A run in one of the formats; waits for each `onData`. */
+  exportRun(
+    runId: string,
+    format: ExportFormat,
+    onData: (bytes: Uint8Array) => Promise<void>,
   ): Promise<void>;
   /** Stops what runs, in the stop order, and closes the store. */
   close(): Promise<void>;

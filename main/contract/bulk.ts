@@ -4,7 +4,7 @@
  * the headless host, there with the session's token in the Authorization header.
  *
  *   GET /bulk/runs/ID/requests?from=NS&to=NS   columns, see `encodeRequestColumns`
- *   GET /bulk/runs/ID/export?format=json|fio|csv|parquet|yaml|latency-log
+ *   GET /bulk/runs/ID/export?format=json|fio|csv|parquet|yaml|latency-log|blkparse
  *   GET /bulk/images/get?path=IMAGE&file=FILE[&partition=N]   the content of a file inside an image, as a download
  *   POST /bulk/images/put?path=IMAGE&file=FILE&consent=true|false[&partition=N]   makes or replaces a file; its content is the body
  *
@@ -15,7 +15,15 @@
 import type { RequestColumns } from '../../engine/lab/result.ts';
 
 export type { RequestColumns };
-export const EXPORT_FORMATS = ['json', 'fio', 'csv', 'parquet', 'yaml', 'latency-log'] as const;
+export const EXPORT_FORMATS = [
+  'json',
+  'fio',
+  'csv',
+  'parquet',
+  'yaml',
+  'latency-log',
+  'blkparse',
+] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
 export const bulkRequestsPath = (runId: string): string => `/bulk/runs/${runId}/requests`;
 export const bulkExportPath = (runId: string, format: ExportFormat): string =>

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import * as z from 'zod';
 import { HostError, type HostErrorData } from '../../engine/base/index.ts';
+import { BLKPARSE_KINDS, blkparseLines } from '../../engine/lab/blkparse.ts';
 import {
   BULK_UPLOAD_PATH,
   encodeRequestColumns,
@@ -36,6 +37,7 @@ const EXPORTS: Readonly<Record<ExportFormat, Export>> = {
   parquet: { type: 'application/vnd.apache.parquet', ending: 'requests.parquet' },
   yaml: { type: 'application/yaml; charset=utf-8', ending: 'yaml' },
   'latency-log': { type: 'text/plain; charset=utf-8', ending: 'lat.log' },
+  blkparse: { type: 'text/plain; charset=utf-8', ending: 'blkparse.txt' },
 };
 
 /** Rows of requests with their units in the names; `op` and `status` in words that need no key. */
@@ -46,6 +48,10 @@ const LATENCY_LOG = (alias: string): string =>
   `SELECT concat_ws(', ', (at_ns // 1000000)::BIGINT, latency_ns::BIGINT, op, length_bytes, (sector * 512)::BIGINT, 0) FROM ${alias}.request_rows WHERE status = 0 ORDER BY rowid`;
 /** One column of finished lines: nothing to separate or to quote. */
 const LINES = "FORMAT csv, HEADER false, DELIM '\t', QUOTE '', ESCAPE ''";
+
+const PIECE_CHARACTERS = 65_536;
+/** Of loop devices, in the kernel's list of devices. */
+const LOOP_MAJOR = '7';
 
 const imageFileSchema = z.strictObject({
   path: placeSchema.shape.path,
@@ -195,7 +201,30 @@ export class Bulk {
         return this.copied(path, REQUEST_ROWS, 'FORMAT parquet', headers);
       case 'latency-log':
         return this.copied(path, LATENCY_LOG, LINES, headers);
+      case 'blkparse':
+        return this.blkparse(path, headers);
     }
+  }
+
+  /** The block layer's rows, of the engine and of the host's kernel. Throws where the run has none. */
+  private async blkparse(path: string, headers: Record<string, string>): Promise<Response> {
+    const { columns } = await this.files.traceOfKinds(path, BLKPARSE_KINDS, 0, Infinity);
+    if (columns.rowCount === 0) {
+      throw new HostError({
+        code: 'export.no-trace',
+        message: 'The run has no trace of the block layer',
+        where: path,
+        hint: 'Run again with trace: full.',
+        exitCode: 66,
+      });
+    }
+    const { host } = await this.files.result(path);
+    const loop = /^loop(\d+)$/.exec(host.deviceName ?? '')?.[1] ?? '0';
+    const startNs = columns.atNs.reduce((first, at) => Math.min(first, at), Infinity);
+    const lines = blkparseLines(columns, { device: `${LOOP_MAJOR},${loop}`, startNs });
+    return new Response(Readable.toWeb(Readable.from(inPieces(lines))) as ReadableStream, {
+      headers,
+    });
   }
 
   /** A COPY to a temporary file, whose name is gone before its first byte is sent. */
@@ -217,6 +246,18 @@ export class Bulk {
       await rm(folder, { recursive: true, force: true });
     }
   }
+}
+
+/** Text of some tens of kilobytes at a time: a line is too little for a piece of a stream. */
+function* inPieces(lines: Iterable<string>): Generator<Uint8Array> {
+  let text = '';
+  for (const each of lines) {
+    text += each;
+    if (text.length < PIECE_CHARACTERS) continue;
+    yield Buffer.from(text);
+    text = '';
+  }
+  if (text !== '') yield Buffer.from(text);
 }
 
 function numberOf(query: URLSearchParams, name: string, otherwise: number): number {

@@ -24,7 +24,9 @@ import type { Leftover, LoopDeviceInfo } from '../contract/grounds.ts';
 import type { EngineHost } from '../host/engine-host.ts';
 import { failureData } from '../host/failure.ts';
 import type { HeldLoop, HeldLoopAsk } from '../host/messages.ts';
-import { loopState, PLAIN_FILE_PREFIX } from '../host/native/index.ts';
+// Not by the folder's index: that brings the system call table, which only the engine process needs.
+import { loopState } from '../host/native/loop-state.ts';
+import { PLAIN_FILE_PREFIX } from '../host/native/plain-file-name.ts';
 import { isAlive, makeFolder, readJson, thisProcess, writeJson, type Owner } from './durable.ts';
 import { Signal } from './signal.ts';
 

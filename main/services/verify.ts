@@ -108,7 +108,11 @@ export class Verify {
     const place = { path, partition };
     report({ phase: 'fsck', file: '', doneBytes: 0, totalBytes: null });
     const fsck = await this.check(place, abort);
-    const comparison = await this.compare(place, report, abort);
+    const comparison = await this.compare(place, report, abort).catch((error: unknown) => {
+      // What cannot even be read is no surprise in a damaged image: the checker's word stands.
+      if (fsck.state !== 'damaged' || abort.aborted || !(error instanceof HostError)) throw error;
+      return notCompared(sentence(error));
+    });
     return { imagePath: path, partition, atUnixMs: Date.now(), fsck, comparison };
   }
 

@@ -9,9 +9,7 @@ import { dirname, join } from 'node:path';
 import { HostError, MIB } from '../../../engine/base/index.ts';
 import type { OpenImage, PlainFilePort } from '../../../engine/devices/contract.ts';
 import { imageFiles } from './image-files.ts';
-
-/** What somebody who finds one knows it by; a killed run leaves it. */
-export const PLAIN_FILE_PREFIX = '.diolab-plain-';
+import { PLAIN_FILE_PREFIX } from './plain-file-name.ts';
 
 function assertSpace(folder: string, sizeBytes: number): void {
   const { bavail, bsize } = statfsSync(folder);

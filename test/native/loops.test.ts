@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Loop devices that are kept, and verification, through the services: the real helper, real devices, the kernel's own mounts. */
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+  closeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { HostError } from '../../engine/base/index.ts';
+import type { TransferPart, WorkbenchTools } from '../../engine/lab/workbench.ts';
+import { workbenchTools } from '../../engine/lab/workbench/index.ts';
+import type { LabClient } from '../../main/contract/client.ts';
+import { hostErrorOf } from '../../main/contract/client.ts';
+import type { LoopDeviceInfo, VerifyEvent, VerifyResult } from '../../main/contract/grounds.ts';
+import type { MountedComparison } from '../../main/host/messages.ts';
+import { compareMounted } from '../../main/host/native/compare-mounted.ts';
+import { nativePorts } from '../../main/host/native/index.ts';
+import { closeHelperSession } from '../../main/host/native/loops.ts';
+import { makeServices, type Services } from '../../main/services/index.ts';
+import { clientInProcess } from '../../main/services/router.ts';
+import { buildRealEngine } from '../support/engine/build.ts';
+import { openTestLab, type TestLab } from '../support/engine/lab.ts';
+import { experimentOf, jobOf } from '../support/engine/samples.ts';
+import { useHelper, whyNoHelper } from '../support/helper.ts';
+import { describeUnless, missingReason } from '../support/tools.ts';
+
+const MIB = 2 ** 20;
+
+const missing = whyNoHelper() ?? missingReason(['e2fsprogs', 'dosfstools']);
+describeUnless(missing, 'loop devices and verification', () => {
+  let helper: ReturnType<typeof useHelper> | null = null;
+  let lab: TestLab;
+  let services: Services;
+  let other: Services;
+  let client: LabClient;
+  let elsewhere: LabClient;
+
+  const makeLab = (): Promise<Services> =>
+    makeServices({
+      face: 'terminal',
+      version: '0.0.0',
+      paths: lab.paths,
+      engineEntryPath: lab.engine.entryPath,
+    });
+  beforeAll(async () => {
+    helper = useHelper();
+    lab = await openTestLab(buildRealEngine);
+    services = await makeLab();
+    other = await makeLab();
+    client = clientInProcess(services);
+    elsewhere = clientInProcess(other);
+    mkdirSync(lab.paths.images, { recursive: true });
+  }, 120_000);
+  afterAll(async () => {
+    await services.close();
+    await other.close();
+    helper?.dispose();
+    await lab.dispose();
+  });
+
+  const newImage = (name: string, sizeBytes = 16 * MIB): string => {
+    const path = join(lab.paths.images, name);
+    writeFileSync(path, '');
+    truncateSync(path, sizeBytes);
+    return path;
+  };
+  const attach = (path: string, change: object = {}): Promise<LoopDeviceInfo> =>
+    client.loops.attach({ path, sectorBytes: 512, directIo: true, readOnly: false, ...change });
+  const codeOf = (work: Promise<unknown>): Promise<string> =>
+    work.then(
+      () => 'none',
+      (error: unknown) => hostErrorOf(error).code,
+    );
+  const behind = (path: string): string =>
+    execFileSync('losetup', ['-j', path], { encoding: 'utf8' });
+
+  it('attach as asked, are read back, listed, and gone after detach', async () => {
+    const path = newImage('kept.img');
+    for (const sectorBytes of [512, 4096] as const) {
+      const info = await attach(path, { sectorBytes, readOnly: sectorBytes === 512 });
+      expect(info).toMatchObject({
+        imagePath: path,
+        sectorBytes,
+        hasDirectIo: true,
+        isReadOnly: sectorBytes === 512,
+        sizeBytes: 16 * MIB,
+        owner: 'here',
+        pid: process.pid,
+      });
+      const size = execFileSync('blockdev', ['--getss', info.device], { encoding: 'utf8' });
+      expect(Number(size)).toBe(sectorBytes);
+      expect(await client.loops.list()).toEqual([info]);
+      expect(await codeOf(attach(path))).toBe('image.in-use');
+      expect(await client.loops.detach({ device: info.device })).toEqual({ detached: true });
+      expect(behind(path)).toBe('');
+      expect(await client.loops.list()).toEqual([]);
+    }
+    expect(readdirSync(lab.paths.loops)).toEqual([]);
+  }, 60_000);
+
+  it('may be used by the person, and stay while they are', async () => {
+    const path = newImage('used.img');
+    const { device } = await attach(path);
+    const fd = openSync(device, 'r+');
+    try {
+      writeSync(fd, Buffer.alloc(4096, 7), 0, 4096, 8192);
+      expect(await codeOf(client.loops.detach({ device }))).toBe('helper.busy');
+      expect(await client.loops.list()).toHaveLength(1);
+    } finally {
+      closeSync(fd);
+    }
+    await client.loops.detach({ device });
+    expect(readFileSync(path).subarray(8192, 8192 + 4096)).toEqual(Buffer.alloc(4096, 7));
+  }, 60_000);
+
+  it('of another lab are shown as its own, and detached by asking it', async () => {
+    const path = newImage('asked.img');
+    const { device } = await attach(path);
+    // Two labs in one process: the note names a live owner that is not the one who looks.
+    expect(await elsewhere.loops.list()).toMatchObject([{ device, owner: 'elsewhere' }]);
+    expect(await elsewhere.loops.detach({ device })).toEqual({ detached: true });
+    expect(behind(path)).toBe('');
+    expect(await client.loops.list()).toEqual([]);
+  }, 60_000);
+
+  it('of anybody else are never touched', async () => {
+    const path = newImage('foreign.img');
+    const args = ['--find', '--show', path];
+    const device = execFileSync('losetup', args, { encoding: 'utf8' }).trim();
+    try {
+      expect(await codeOf(client.loops.detach({ device }))).toBe('loop.not-ours');
+      expect(await codeOf(client.loops.detach({ device: '/dev/loop999' }))).toBe('loop.not-ours');
+      // A note of a dead owner that names the foreign device, and one that names it with another image.
+      const owner = { pid: 1, startTicks: 1, bootId: 'none' };
+      const note = { version: 1, owner, device, imagePath: path, backingFile: path };
+      mkdirSync(lab.paths.loops, { recursive: true });
+      const notePath = join(lab.paths.loops, '0123456789ab.json');
+      writeFileSync(notePath, JSON.stringify(note));
+      expect(await codeOf(client.loops.detach({ device }))).toBe('loop.left-behind');
+      writeFileSync(notePath, JSON.stringify({ ...note, backingFile: '/other.img' }));
+      expect(await codeOf(client.loops.detach({ device }))).toBe('loop.not-ours');
+      expect(behind(path)).toContain(device);
+      rmSync(notePath);
+    } finally {
+      execFileSync('losetup', ['--detach', device]);
+    }
+  }, 60_000);
+
+  it('leave nothing when their holder is killed, and what is left is offered', async () => {
+    const path = newImage('killed.img');
+    const third = await makeLab();
+    const { device } = await third.loops.attach({
+      path,
+      sectorBytes: 512,
+      directIo: true,
+      readOnly: false,
+    });
+    const [name = ''] = readdirSync(lab.paths.loops);
+    const notePath = join(lab.paths.loops, name);
+    const note = JSON.parse(readFileSync(notePath, 'utf8')) as { owner: { pid: number } };
+    expect(note.owner.pid).toBe(process.pid);
+    // As a killed process leaves it: the device cleared, the note still there, its owner gone.
+    await third.close();
+    expect(behind(path)).toBe('');
+    const owner = { ...note.owner, startTicks: 1 };
+    writeFileSync(notePath, JSON.stringify({ ...note, owner }));
+    const plain = join(lab.paths.images, '.diolab-plain-0123456789ab');
+    const young = join(lab.paths.images, '.diolab-plain-ba9876543210');
+    const other = join(lab.paths.images, '.diolab-plain-of-somebody');
+    for (const each of [plain, young, other]) writeFileSync(each, 'x');
+    for (const each of [plain, other]) utimesSync(each, 1, 1);
+    const leftovers = await client.loops.leftovers();
+    expect(leftovers.map(({ kind, path: at }) => [kind, at])).toEqual([
+      ['loop-note', notePath],
+      ['plain-file', plain],
+    ]);
+    expect(leftovers[0]?.text).toContain(device);
+    expect(await codeOf(client.loops.removeLeftover({ path: other }))).toBe('leftover.unknown');
+    expect(await codeOf(client.loops.removeLeftover({ path }))).toBe('leftover.unknown');
+    for (const each of leftovers) await client.loops.removeLeftover({ path: each.path });
+    expect(await client.loops.leftovers()).toEqual([]);
+    expect([existsSync(plain), existsSync(young), existsSync(other)]).toEqual([false, true, true]);
+    for (const each of [young, other]) rmSync(each);
+  }, 60_000);
+
+  const verify = async (
+    path: string,
+    runId: string | null = null,
+    events: VerifyEvent[] = [],
+  ): Promise<VerifyResult> => {
+    for await (const event of await client.verify.run({ path, runId })) {
+      events.push(event);
+      if (event.kind === 'done') return event.result;
+    }
+    throw new Error('the verification did not end');
+  };
+
+  it.each(['ext2', 'ext4'])(
+    'finds %s the same after a run, and keeps that with it',
+    async (id) => {
+      const path = join(lab.paths.images, `verify-${id}.img`);
+      const base = experimentOf(`verify ${id}`, {
+        jobs: [jobOf({ rw: 'randwrite', sizeBytes: 3 * MIB + 512, direct: true })],
+      });
+      const target = {
+        ...base.target,
+        device: { id: 'image-file', options: { path } },
+        fileSystem: { id, options: {} },
+        filePath: '/data',
+        fileSizeBytes: 5 * MIB,
+        create: { sizeBytes: 32 * MIB },
+        consentToWrite: true,
+      };
+      const { runId } = await client.runs.start({ ...base, target });
+      for await (const event of await client.runs.watch({ runId })) {
+        if (event.kind === 'ended') expect(event.failure).toBeNull();
+      }
+      const events: VerifyEvent[] = [];
+      const result = await verify(path, runId, events);
+      expect(result.fsck.state, result.fsck.text).toBe('clean');
+      expect(result.comparison).toMatchObject({ state: 'equal', files: 1, bytes: 5 * MIB });
+      expect(events.map((event) => (event.kind === 'progress' ? event.phase : ''))).toContain(
+        'fsck',
+      );
+      expect((await client.runs.get({ runId })).verify).toEqual(result);
+      const [entry] = await client.runs.list();
+      expect(entry?.verify).toEqual(result);
+      expect(await codeOf(verify(newImage('another.img'), runId))).toBe('verify.other-image');
+      expect(behind(path)).toBe('');
+    },
+    60_000,
+  );
+
+  it('leaves links and special files alone, and reads names that are no text', async () => {
+    const path = newImage('odd.img', 32 * MIB);
+    const tree = join(lab.paths.data, 'odd');
+    mkdirSync(join(tree, 'sub'), { recursive: true });
+    writeFileSync(Buffer.concat([Buffer.from(`${tree}/sub/bad-`), Buffer.from([0xff, 0xe4])]), 'a');
+    writeFileSync(join(tree, 'sub/ä long name'), Buffer.alloc(MIB + 1, 5));
+    execFileSync('ln', ['-s', '/etc/passwd', join(tree, 'link')]);
+    execFileSync('ln', ['-s', '../../../..', join(tree, 'sub/up')]);
+    execFileSync('mkfifo', [join(tree, 'fifo')]);
+    execFileSync('mkfs.ext4', ['-q', '-d', tree, path]);
+    const { comparison } = await verify(path);
+    expect(comparison).toMatchObject({ state: 'equal', files: 2, bytes: MIB + 2 });
+    expect(comparison.text).toContain('3 links and devices left out');
+  }, 60_000);
+
+  it('does fsck alone where the helper mounts nothing, and says so', async () => {
+    const { comparison, fsck } = await verify(newImage('nothing.img'));
+    expect(comparison).toMatchObject({ state: 'not-run', firstDifference: null });
+    expect(comparison.text).toContain('no file system');
+    expect(fsck.state).toBe('not-run');
+    const fat = newImage('fat.img');
+    execFileSync('mkfs.fat', [fat]);
+    const verified = await verify(fat);
+    expect(verified.fsck.state).toBe('clean');
+    expect(verified.comparison.state).toBe('not-run');
+    expect(verified.comparison.text).toContain('This is fat');
+  }, 60_000);
+
+  it('tells damage, also where nothing can be read any more', async () => {
+    const path = newImage('damaged.img', 32 * MIB);
+    execFileSync('mkfs.ext2', ['-q', path]);
+    const debugfs = (request: string): void => {
+      execFileSync('debugfs', ['-w', '-R', request, path], { stdio: 'ignore' });
+    };
+    debugfs('set_inode_field lost+found links_count 9');
+    const { fsck, comparison } = await verify(path);
+    expect(fsck.state).toBe('damaged');
+    expect(fsck.output).toContain('ref count is 9');
+    expect(comparison.state).toBe('equal');
+    debugfs('clri <2>');
+    const second = await verify(path);
+    expect(second.fsck.state).toBe('damaged');
+    expect(second.comparison.state).not.toBe('equal');
+    expect(behind(path)).toBe('');
+  }, 60_000);
+
+  it('names the first difference to the byte, and every kind of difference', () => {
+    const path = newImage('differs.img', 32 * MIB);
+    const tree = join(lab.paths.data, 'differs');
+    mkdirSync(join(tree, 'folder'), { recursive: true });
+    writeFileSync(join(tree, 'file'), Buffer.alloc(3 * MIB, 0x41));
+    execFileSync('mkfs.ext4', ['-q', '-d', tree, path]);
+    const ports = nativePorts();
+    const place = { path, partition: null };
+    const compare = (change: (part: TransferPart) => TransferPart | null): MountedComparison => {
+      const tools: WorkbenchTools = {
+        ...workbenchTools,
+        getTree: (first, second, file, onPart) =>
+          workbenchTools.getTree(first, second, file, (part) => {
+            const changed = change(part);
+            if (changed !== null) onPart(changed);
+          }),
+        preview: (...ask) => {
+          const found = workbenchTools.preview(...ask);
+          const bytes = found.bytes.slice();
+          bytes[777] = 0x42;
+          return { ...found, bytes };
+        },
+      };
+      return compareMounted(tools, ports, { place, mountedPath: path }, () => undefined);
+    };
+    try {
+      expect(compare((part) => part)).toMatchObject({ files: 1, bytes: 3 * MIB, first: null });
+      let seen = 0;
+      const flipped = compare((part) => {
+        if (part.kind !== 'bytes') return part;
+        seen += part.bytes.length;
+        // The second MiB, whichever parts it comes in.
+        if (seen > MIB && seen <= 2 * MIB) part.bytes[777 % part.bytes.length] = 0x42;
+        return part;
+      });
+      expect(flipped.first).toEqual({
+        file: '/file',
+        offsetBytes: MIB + 777,
+        what: 'the kernel reads 0x41, the engine 0x42',
+      });
+      const left = compare((part) =>
+        part.kind === 'folder' && part.path === 'folder' ? null : part,
+      );
+      expect(left.first).toMatchObject({
+        file: '/folder',
+        what: 'the engine has no such entry',
+      });
+      const extra = compare((part) =>
+        part.kind === 'folder' && part.path === 'folder' ? { ...part, path: 'other' } : part,
+      );
+      expect(extra.differences).toBe(2);
+      const shorter = compare((part) =>
+        part.kind === 'bytes' ? { ...part, bytes: part.bytes.subarray(1) } : part,
+      );
+      expect(shorter.first).toMatchObject({ file: '/file', offsetBytes: null });
+      const stop = new HostError({ code: 'call.aborted', message: 'enough' });
+      expect(() =>
+        compareMounted(workbenchTools, ports, { place, mountedPath: path }, () => {
+          throw stop;
+        }),
+      ).toThrow('enough');
+    } finally {
+      closeHelperSession();
+    }
+    expect(behind(path)).toBe('');
+  }, 60_000);
+});
