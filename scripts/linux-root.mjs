@@ -18,6 +18,7 @@ export const linuxFiles = [
   { from: 'assets/linux/io.github.diolab.policy', to: 'usr/share/polkit-1/actions/io.github.diolab.policy', need: 'helper' },
   { from: 'assets/linux/io.github.diolab.metainfo.xml', to: 'usr/share/metainfo/io.github.diolab.metainfo.xml', need: 'always' },
   { from: 'assets/icons/diolab.svg', to: 'usr/share/icons/hicolor/scalable/apps/diolab.svg', need: 'always' },
+  { from: 'assets/icons/diolab.svg', to: 'usr/share/icons/hicolor/scalable/apps/io.github.diolab.svg', need: 'always' },
   { from: 'LICENSE', to: 'usr/share/doc/diolab/copyright', need: 'always' },
   { from: 'dist/share/man/man1/diolab.1', to: 'usr/share/man/man1/diolab.1', need: 'wish' },
   { from: 'dist/share/bash-completion/completions/diolab', to: 'usr/share/bash-completion/completions/diolab', need: 'wish' },

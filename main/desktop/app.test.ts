@@ -241,7 +241,10 @@ describe('the Electron main process', () => {
       await start();
       const own = page().mainFrame;
       const refused = { ok: false, error: { code: 'ipc.sender' } };
+      const other = new RecordedContents();
+      other.mainFrame.url = 'app://lab/index.html';
       const foreign = [
+        { sender: other, senderFrame: other.mainFrame },
         { sender: new RecordedContents() },
         { senderFrame: null },
         { senderFrame: new RecordedFrame('app://lab/index.html') },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * A browser under test: Chromium, driven by Spectron in attach mode. The only file that knows of Spectron and Chromium, so that either
- * can be replaced. Everything that it starts ends with `close`: the browser by its process group, its profile with it.
+ * A browser under test: Chromium, or the app's own window where the Electron runtime is, driven by Spectron in attach mode. The only file
+ * that knows of Spectron and Chromium, so that either can be replaced. Everything that it starts ends with `close`: the browser by its process group, its profile with it.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -54,24 +54,35 @@ export const findChromium = (): string | null =>
 const FLAGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
   '--disable-background-networking', '--disable-component-update', '--disable-sync',
-  '--disable-dev-shm-usage', '--hide-scrollbars', '--font-render-hinting=none', '--remote-debugging-port=0',
+  '--disable-dev-shm-usage', '--hide-scrollbars', '--font-render-hinting=none',
 ]; // prettier-ignore
 
-async function startChromium(profile: string): Promise<{ child: ChildProcess; port: number }> {
-  const program = findChromium();
-  if (program === null) throw new Error('there is no Chromium: apt-get install chromium');
-  const child = spawn(program, [...FLAGS, `--user-data-dir=${profile}`, 'about:blank'], {
-    stdio: 'ignore',
-    detached: true,
-  });
+/** A program of Chromium's kind that is to be driven. */
+export interface DrivenProgram {
+  readonly path: string;
+  readonly words: readonly string[];
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+function chromium(): DrivenProgram {
+  const path = findChromium();
+  if (path === null) throw new Error('there is no Chromium: apt-get install chromium');
+  return { path, words: [...FLAGS, 'about:blank'] };
+}
+
+async function startProgram(
+  { path, words, env = process.env }: DrivenProgram,
+  profile: string,
+): Promise<{ child: ChildProcess; port: number }> {
+  const flags = ['--remote-debugging-port=0', `--user-data-dir=${profile}`];
+  const child = spawn(path, [...words, ...flags], { stdio: 'ignore', detached: true, env });
   const portFile = join(profile, 'DevToolsActivePort');
   for (let waited = 0; waited < 30_000; waited += 50) {
-    if (child.exitCode !== null) throw new Error(`Chromium ended with ${String(child.exitCode)}`);
+    if (child.exitCode !== null) throw new Error(`${path} ended with ${String(child.exitCode)}`);
     const text = existsSync(portFile) ? readFileSync(portFile, 'utf8') : '';
     if (text.includes('\n')) return { child, port: Number(text.split('\n')[0]) };
     await sleep(50);
   }
-  throw new Error('Chromium did not open its debugging port within 30 s');
+  throw new Error(`${path} did not open its debugging port within 30 s`);
 }
 
 /** Ends the browser and everything that it started: its own process group. */
@@ -94,9 +105,9 @@ export class Browser {
     private readonly profile: string,
   ) {}
 
-  static async start(): Promise<Browser> {
+  static async start(program: DrivenProgram = chromium()): Promise<Browser> {
     const profile = mkdtempSync(join(tmpdir(), 'diolab-browser-'));
-    const { child, port } = await startChromium(profile);
+    const { child, port } = await startProgram(program, profile);
     const { Application } = require('spectron') as {
       Application: new (options: object) => SpectronApplication;
     };
