@@ -140,6 +140,14 @@ describe('a run from an image', () => {
     expect(withPartition(target, 3).partition).toBe(3);
     expect('partition' in targetOf(null, { path: '/a.img', partition: null }, null)).toBe(false);
   });
+  it('is not on a device that only stands on the image', () => {
+    const path = { type: 'path', title: 'Image', help: '', default: '' } as const;
+    const below = { type: 'choice', title: 'Over', help: '', choices: ['image-file'], default: 'image-file' } as const;
+    const over = { id: 'faulty', title: 'Faults', help: '', options: { below, path }, unavailableWhy: null };
+    const listed = { ...catalogue, devices: [over, ...catalogue.devices] };
+    const target = targetOf(listed, { path: '/a.img', partition: null }, '/f');
+    expect(target.device.id).toBe('image-file');
+  }); // prettier-ignore
 });
 
 describe('asking for a name', () => {

@@ -10,8 +10,11 @@ export function withPartition(target: Target, partition: number | null): Target 
 }
 /** The file is taken as it is (a new one where none is named); nothing is made first and no consent is carried over. */
 export function targetOf(catalogue: Catalogue | null, place: Place, file: string | null): Target {
-  const device = catalogue?.devices.find(({ options }) =>
-    Object.values(options).some((field) => field.type === 'path'),
+  // A device that stands on another one has a path, too; the image itself is a disk of its own.
+  const device = catalogue?.devices.find(
+    ({ options }) =>
+      options['below'] === undefined &&
+      Object.values(options).some((field) => field.type === 'path'),
   );
   const option = Object.entries(device?.options ?? {}).find(([, field]) => field.type === 'path');
   return {
