@@ -13,6 +13,7 @@ import { Browser } from '../support/browser.ts';
 import {
   axeFindings, layoutFaults, prepare, serveScriptedLab, SIZES, THEMES, type Theme,
 } from '../support/faces.ts'; // prettier-ignore
+import { startHost, type Host } from '../support/host.ts';
 import { describeWith } from '../support/tools.ts';
 
 const shots = join(import.meta.dirname, '..', '..', 'test-results', 'screens');
@@ -183,4 +184,46 @@ describeWith(['chromium', 'chromedriver'], 'the lessons', () => {
     await browser.press('Alt+9');
     expect(await browser.complaints()).toEqual([]);
   });
+});
+
+describeWith(['chromium', 'chromedriver'], 'the lessons on the real host', () => {
+  let browser: Browser;
+  let host: Host;
+  beforeAll(async () => {
+    host = await startHost();
+    browser = await Browser.start();
+    await browser.setSize(1280, 800);
+    await browser.open(host.link);
+    await browser.waitFor('.board', 60_000);
+  }, 300_000);
+  afterAll(async () => {
+    await browser?.close();
+    await host?.close();
+  });
+
+  it('answers one, opens its image, and puts its request under the microscope', async () => {
+    const id = 'where-a-write-lands';
+    await browser.run('location.hash = arguments[0]', lessonPath(id));
+    await browser.waitFor('.answer-form', 30_000);
+    await answerWith(browser, rightAnswer(id, SEED));
+    expect(await browser.text('.card.answer')).toMatch(/^right/i);
+    const button = (words: string): Promise<void> =>
+      browser.run(
+        '[...document.querySelectorAll(".answer-form .btn")].find((each) => each.textContent.includes(arguments[0])).click()',
+        words,
+      );
+    await button('Open the ext4 image');
+    await browser.waitFor('.chosen .acts', 30_000);
+    expect(await browser.text('.chosen h2')).toBe('data.bin');
+    await browser.screenshot(join(shots, 'lessons-real-image.png'));
+    await browser.run('history.back()');
+    await browser.waitFor('.answer-form', 30_000);
+    await answerWith(browser, rightAnswer(id, SEED));
+    await button('Microscope');
+    await browser.waitFor('[data-tile=bios]', 30_000);
+    await browser.waitFor('.builder svg.write', 30_000);
+    expect(await browser.text('[data-tile=bios] .value')).toBe(rightAnswer(id, SEED)['bios']);
+    await browser.screenshot(join(shots, 'lessons-real-microscope.png'));
+    expect(await browser.complaints()).toEqual([]);
+  }, 120_000);
 });
