@@ -3,7 +3,7 @@
 import { describe, expect, it } from 'vitest';
 import { expectOk, stamped } from '../../test/support/file-system-lab.ts';
 import { IMAGE, Nested } from '../../test/support/nested-lab.ts';
-import { ERRNO, MIB, PAGE_BYTES, Sfc32 } from '../base/index.ts';
+import { ERRNO, KernelBug, MIB, PAGE_BYTES, Sfc32 } from '../base/index.ts';
 import { VECTOR_WORDS, type DeviceRequest } from '../block/index.ts';
 import { findRevision, openDirectIo, resolveRevision } from '../dio/index.ts';
 import { fileSystemById } from '../filesystems/index.ts';
@@ -217,6 +217,45 @@ describe('direct transfer', () => {
     expect(loop.counters.lostReferences).toBe(1);
     memory.freePages(first, 2);
   });
+});
+
+it('ends a bio with EIO where the kernel stops in the worker, and serves the next one', () => {
+  const nested = new Nested({ transfer: 'direct', revision: '2.6.31-pages', inline: false });
+  const { lab, image } = nested;
+  let stops = true;
+  const directIo: OpenFile['directIo'] = (iocb, iter) => {
+    if (stops) throw new KernelBug('BUG: dio_new_bio', 'a test says so');
+    return (image as Required<OpenFile>).directIo(iocb, iter);
+  };
+  const loop = new LoopDevice(lab.kernel, {
+    file: Object.create(image, { directIo: { value: directIo } }) as OpenFile,
+    lowerDevice: lab.device,
+    transfer: 'direct',
+    kernelMemory: 'pages',
+    sectorBytes: 512,
+    isReadOnly: false,
+  });
+  const page = lab.memory.allocatePages(1);
+  const ended: number[] = [];
+  const submit = (): void => {
+    const bio = lab.kernel.allocateBio(1);
+    bio.id = lab.kernel.nextBioId();
+    bio.op = 'read';
+    bio.device = loop;
+    bio.pushVector(page, 0, 4096);
+    bio.onEnd = ({ status }) => ended.push(status);
+    lab.kernel.submitBio(bio);
+  };
+  // The second one is queued behind the one that stops.
+  submit();
+  submit();
+  expect(() => {
+    lab.kernel.drain();
+  }).toThrow(KernelBug);
+  stops = false;
+  lab.kernel.drain();
+  expect([ended, loop.inFlightCount]).toEqual([[-ERRNO.EIO, 0], 0]);
+  expectSame(lab.memory.view(page, 0, 4096), lab.read(image, 0, 4096) as Uint8Array);
 });
 
 function segmentsIn(request: DeviceRequest): number {
