@@ -28,6 +28,7 @@ import { nativePorts } from '../../main/host/native/index.ts';
 import { closeHelperSession } from '../../main/host/native/loops.ts';
 import { makeServices, type Services } from '../../main/services/index.ts';
 import { clientInProcess } from '../../main/services/router.ts';
+import { CliLab, waitFor, type RunningCli } from '../support/cli.ts';
 import { buildRealEngine } from '../support/engine/build.ts';
 import { openTestLab, type TestLab } from '../support/engine/lab.ts';
 import { experimentOf, jobOf } from '../support/engine/samples.ts';
@@ -241,6 +242,53 @@ describeUnless(missing, 'loop devices and verification', () => {
     60_000,
   );
 
+  it('shows what the host kernel did on a loop device, in pages, compared, and as blkparse text', async () => {
+    const path = newImage('traced.img', 32 * MIB);
+    const base = experimentOf('traced', { jobs: [jobOf({ rw: 'randwrite', sizeBytes: MIB })] });
+    const target = {
+      ...base.target,
+      device: { id: 'loop', options: { path } },
+      fileSystem: { id: 'raw', options: {} },
+      filePath: null,
+      fileSizeBytes: null,
+      create: null,
+      consentToWrite: true,
+    };
+    const trace = { level: 'full', rowsMax: 100_000 } as const;
+    const { runId } = await client.runs.start({ ...base, target, trace });
+    for await (const event of await client.runs.watch({ runId })) {
+      if (event.kind === 'ended') expect(event.failure).toBeNull();
+    }
+    const all = await client.runs.trace({ runId, from: 0, count: 10_000, kinds: null });
+    expect(all.rows.map(({ index }) => index)).toEqual([...all.rows.keys()]);
+    const kinds = ['dispatch'] as const;
+    const dispatched = await client.runs.trace({ runId, from: 1, count: 5, kinds: [...kinds] });
+    const expected = all.rows.filter(({ kind }) => kind === 'dispatch');
+    expect(dispatched.totalRows).toBe(expected.length);
+    expect(dispatched.rows).toEqual(expected.slice(1, 6));
+    const queued = all.rows.filter(({ kind }) => kind === 'kernel-queue');
+    const comparison = await client.runs.kernelComparison({ runId });
+    const text = await (
+      await services.bulk.handle(
+        new Request(`http://lab/bulk/runs/${runId}/export?format=blkparse`),
+      )
+    ).text();
+    const lines = text.trimEnd().split('\n');
+    expect(lines.filter((line) => / D +\S+ \d+ \+ \d+ \[engine\]$/.test(line))).toHaveLength(
+      expected.length,
+    );
+    // Where this kernel has no tracefs for us, there are no rows of it, and that is said.
+    if (queued.length === 0) {
+      expect(comparison).toBeNull();
+      return;
+    }
+    expect(comparison).toMatchObject({ predicted: expected.length, actual: queued.length });
+    // Every write. The flush at the end is one only where the device has a cache to flush.
+    expect(comparison?.equal).toBeGreaterThanOrEqual(MIB / 4096);
+    expect(comparison?.onlyActual).toEqual([]);
+    expect(text).toMatch(/ 7,\d+ .* Q +W\S* \d+ \+ \d+ \[kernel\]\n/);
+  }, 60_000);
+
   it('leaves links and special files alone, and reads names that are no text', async () => {
     const path = newImage('odd.img', 32 * MIB);
     const tree = join(lab.paths.data, 'odd');
@@ -353,4 +401,82 @@ describeUnless(missing, 'loop devices and verification', () => {
     }
     expect(behind(path)).toBe('');
   }, 60_000);
+});
+
+describeUnless(missing, 'loop devices in the terminal', () => {
+  const cli = new CliLab();
+  let helper: ReturnType<typeof useHelper> | null = null;
+  let path = '';
+  beforeAll(() => {
+    helper = useHelper();
+    path = cli.path('disk.img');
+    writeFileSync(path, '');
+    truncateSync(path, 16 * MIB);
+  });
+  afterAll(() => {
+    helper?.dispose();
+    cli.dispose();
+  });
+  const attached = async (...words: string[]): Promise<{ cli: RunningCli; device: string }> => {
+    const running = cli.start('loop', 'attach', path, '--json', ...words);
+    const found = await waitFor(() => {
+      if (running.child.exitCode !== null) throw new Error(running.errors());
+      return running.out().includes('\n') ? running.out() : null;
+    }, 60_000);
+    return { cli: running, device: (JSON.parse(found) as LoopDeviceInfo).device };
+  };
+  const isBehind = (): boolean => execFileSync('losetup', ['-j', path]).length > 0;
+
+  it('are kept in the foreground, seen and detached from another terminal', async () => {
+    const first = await attached('--sector-size', '4096');
+    expect(isBehind()).toBe(true);
+    const listed = JSON.parse((await cli.run('loop', 'list', '--json')).out) as {
+      devices: LoopDeviceInfo[];
+    };
+    expect(listed.devices).toMatchObject([
+      { device: first.device, sectorBytes: 4096, owner: 'elsewhere', pid: first.cli.child.pid },
+    ]);
+    const again = await cli.run('loop', 'attach', path);
+    expect(again.code).toBe(77);
+    expect(again.errors).toContain(first.device);
+    const detached = await cli.run('loop', 'detach', path);
+    expect(detached).toMatchObject({ code: 0, out: `${first.device} was detached.\n` });
+    expect((await first.cli.ended).code).toBe(0);
+    expect(isBehind()).toBe(false);
+    expect((await cli.run('loop', 'detach', path)).code).toBe(66);
+    expect((await cli.run('loop', 'detach', first.device)).code).toBe(77);
+  }, 120_000);
+
+  it('go at Ctrl+C, and when the terminal is killed, which leaves a note to clean', async () => {
+    const second = await attached();
+    second.cli.child.kill('SIGINT');
+    const ended = await second.cli.ended;
+    expect(ended.code, ended.errors).toBe(0);
+    expect(isBehind()).toBe(false);
+    const third = await attached('--read-only', '--no-direct-io');
+    third.cli.child.kill('SIGKILL');
+    await third.cli.ended;
+    await waitFor(() => (isBehind() ? null : true));
+    const list = await cli.run('loop', 'list');
+    expect(list.out).toContain(`kept ${third.device} over ${path}`);
+    expect((await cli.run('loop', 'clean')).out).toContain('Removed ');
+    expect((await cli.run('loop', 'list')).out).toBe('');
+  }, 120_000);
+
+  it('verify says what it found, and exits with 1 on damage', async () => {
+    execFileSync('mkfs.ext4', ['-q', '-F', path]);
+    const clean = await cli.run('verify', path, '--json');
+    expect(clean.code, clean.errors).toBe(0);
+    expect(JSON.parse(clean.out)).toMatchObject({
+      fsck: { state: 'clean' },
+      comparison: { state: 'equal' },
+    });
+    const request = 'set_inode_field lost+found links_count 9';
+    execFileSync('debugfs', ['-w', '-R', request, path], { stdio: 'ignore' });
+    const damaged = await cli.run('verify', path);
+    expect(damaged.code).toBe(1);
+    expect(damaged.out).toContain('fsck: damaged');
+    expect((await cli.run('verify', path, '--run', 'last')).code).toBe(66);
+    expect((await cli.run('verify', cli.path('none.img'))).code).toBe(66);
+  }, 120_000);
 });

@@ -194,4 +194,15 @@ serveEngineThread({
   probeFacts: (folder) => [
     { id: 'o-direct', title: 'O_DIRECT', state: 'yes', text: `asked of ${folder}`, remedy: null },
   ],
+  usesOf: () => [],
+  privileged: {
+    attach: ({ path }) => {
+      throw new HostError({ code: 'helper.missing', message: `${path}: no helper is scripted` });
+    },
+    detach: () => false,
+    held: () => [],
+    compareMounted: (_tools, _ports, { mountedPath }) => {
+      throw new HostError({ code: 'helper.missing', message: `${mountedPath}: no helper` });
+    },
+  },
 });
