@@ -125,8 +125,8 @@ export async function documentText() {
 
 The 20 items of Electron's security checklist and its 9 fuses: what holds each, where, and the test that fails without it. The table is
 made from \`scripts/desktop-guards.mjs\` (\`node scripts/desktop-guards.mjs --write\`); the same script without a word takes every guard
-away, one at a time in a copy of the tree, and wants its test to fail. Tests: \`main/desktop/*.test.ts\`, without the runtime, against the
-recording stand-in \`test/support/electron-recorder.ts\`, whose types are Electron's own.
+away, one at a time in a copy of the tree, and wants its test to fail. Tests: \`main/desktop/*.test.ts\` and
+\`scripts/after-pack.test.ts\`, without the runtime, against the recording stand-in \`test/support/electron-recorder.ts\`, whose types are Electron's own.
 
 | item | what holds it | where | test |
 | --- | --- | --- | --- |
@@ -150,7 +150,7 @@ export function mutate(chosen, log = () => {}) {
     const run = () =>
       spawnSync(
         process.execPath,
-        [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', copy, '--project', 'unit', '--reporter', 'json', 'main/desktop'],
+        [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--root', copy, '--project', 'unit', '--reporter', 'json', 'main/desktop', 'scripts/after-pack.test.ts'],
         { cwd: copy, encoding: 'utf8', maxBuffer: 1e8 },
       ); // prettier-ignore
     const before = run();

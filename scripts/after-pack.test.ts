@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 
-const root = join(import.meta.dirname, '../..');
+const root = join(import.meta.dirname, '..');
 const SENTINEL = 'dL7pKGdnNz796PbbjQWNKmHXBZaB9tsX';
 const wireOf = (digits: string, version = 1): Buffer =>
   Buffer.concat([
@@ -33,7 +33,7 @@ describe('the fuses', () => {
     });
   });
   it('19: the ninth is decided in the executable, and a tenth or another wire is refused', async () => {
-    const hook = '../../scripts/after-pack.mjs';
+    const hook = './after-pack.mjs';
     const { decideFuses } = (await import(/* @vite-ignore */ hook)) as {
       decideFuses(bytes: Buffer): Buffer;
     };
