@@ -162,6 +162,11 @@ const P99: Measure = {
   of: (row) => row.p99Ns,
   ofSample: (sample) => sample.p99Ns,
 };
+/** Without the label of its end, which is no round number. */
+function rateAxis(theme: PlotTheme): ChartOption {
+  const axis = valueAxis(theme, (value) => `${shortCount(value)}/s`);
+  return { ...axis, axisLabel: { ...(axis['axisLabel'] as object), showMaxLabel: false } };
+}
 const memoryWord = (row: GroundRow): string => (row.measuresMemoryWhy ? 'memory' : 'disk');
 
 export const groundsPlot: ChartPlot = {
@@ -191,7 +196,7 @@ export const groundsPlot: ChartPlot = {
         input,
         [IOPS],
         {
-          ...valueAxis(input.theme, (value) => `${shortCount(value)}/s`),
+          ...rateAxis(input.theme),
           min: 0,
           max: most * 1.04,
         },
@@ -223,11 +228,11 @@ export const groundsLatencyPlot: ChartPlot = {
         columns: [
           'ground',
           'p50, median',
-          'least',
-          'most',
+          'p50, least',
+          'p50, most',
           'p99, median',
-          'least',
-          'most',
+          'p99, least',
+          'p99, most',
           'measures',
         ],
         rows: rows.map((row) => [

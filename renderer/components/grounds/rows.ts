@@ -21,7 +21,7 @@ import {
 import type { PlotTable } from '../../plots/contract.ts';
 
 export interface Cell extends Shown {
-  /** From the smallest to the largest round; empty where there is only one, or no number. */
+  /** From the smallest to the largest round; empty where they are the same as shown, or there is no number. */
   readonly spread: string;
 }
 export interface TableColumn {
@@ -60,6 +60,7 @@ export function cellOf(column: TableColumn, row: GroundRow | null): Cell {
   const shown = column.show(spread.median);
   if (row.rounds === 1) return { ...shown, spread: '' };
   const [least, most] = [column.show(spread.min), column.show(spread.max)];
+  if (least.value === most.value && least.unit === most.unit) return { ...shown, spread: '' };
   const low = least.unit === most.unit ? least.value : joinShown(least);
   return { ...shown, spread: `${low} to ${joinShown(most)}` };
 }

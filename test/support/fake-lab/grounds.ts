@@ -6,7 +6,7 @@
 import { HostError } from '../../../engine/base/index.ts';
 import { groundOrder, groundRows, GROUNDS } from '../../../engine/lab/grounds.ts';
 import type {
-  Experiment, GroundId, GroundInfo, GroundSample, GroundsEvent, GroundsRequest, GroundsResult, Leftover, LoopDeviceInfo,
+  Experiment, GroundId, GroundInfo, GroundSample, GroundsEvent, GroundsRequest, GroundsResult, Leftover, LoopDeviceInfo, TracePage, TraceRow, VerifyEvent,
 } from '../../../main/contract/index.ts'; // prettier-ignore
 import { experiment } from './data.ts';
 import { makeRandom } from './numbers.ts';
@@ -55,6 +55,43 @@ const device = (change: Partial<LoopDeviceInfo>): LoopDeviceInfo => ({
   device: '/dev/loop3', imagePath: '/srv/images/attached.img', sectorBytes: 4096, hasDirectIo: true, isReadOnly: false,
   sizeBytes: 2 ** 30, owner: 'here', pid: 4211, ...change,
 }); // prettier-ignore
+
+/** What a run on a loop device left: reads and writes that the kernel did as the engine said, one that it split, one of its own. */
+function* deviceRows(): Generator<TraceRow> {
+  let index = 0;
+  const row = (kind: TraceRow['kind'], atNs: number, values: number[]): TraceRow => ({
+    index: index++, kind, atNs, dioId: -1, bioId: null, values,
+  }); // prettier-ignore
+  for (let at = 0; at < 240; at += 1) {
+    const op = at % 5 === 4 ? 1 : 0;
+    const sector = 8 * ((at * 7919) % 20_000);
+    const atNs = 1e9 + at * 41_000;
+    const isSplit = at % 40 === 7;
+    yield row('dispatch', atNs, [sector, isSplit ? 1_310_720 : 4096, op, at]);
+    yield row('kernel-queue', atNs + 9000, [sector, 4096, op, 0, 4211]);
+  }
+  yield row('kernel-queue', 1e9 + 10_000_000, [2048, 65_536, 0, 0, 77]);
+  yield row('dispatch', 1e9 + 10_100_000, [0, 0, 2, 240]);
+  yield row('kernel-queue', 1e9 + 10_109_000, [0, 0, 2, 1, 4211]);
+}
+export const loopTrace = (asked: { from: number; count: number; kinds: readonly string[] | null }): TracePage => {
+  const rows = [...deviceRows()].filter((row) => asked.kinds?.includes(row.kind) ?? true);
+  return { totalRows: rows.length, rows: rows.slice(asked.from, asked.from + asked.count), droppedCount: 0 };
+}; // prettier-ignore
+export async function* verifyInSteps(path: string): AsyncGenerator<VerifyEvent> {
+  yield { kind: 'progress', phase: 'fsck', file: '', doneBytes: 0, totalBytes: null };
+  await sleep(60);
+  yield { kind: 'progress', phase: 'kernel', file: '/data.bin', doneBytes: 2 ** 28, totalBytes: 2 ** 29 };
+  await sleep(60);
+  yield {
+    kind: 'done',
+    result: {
+      imagePath: path, partition: null, atUnixMs: AT_UNIX_MS,
+      fsck: { state: 'clean', text: 'e2fsck 1.47.0 found nothing.', output: 'Pass 1: Checking inodes, blocks, and sizes\nPass 5: Checking group summary information\nfirst-light.img: 13/65536 files, 142000/262144 blocks' },
+      comparison: { state: 'equal', files: 12, bytes: 2 ** 29, text: 'Every file has the same bytes both ways.', firstDifference: null },
+    },
+  };
+} // prettier-ignore
 
 /** `gate` waits or refuses as the address wants it. */
 export function fakeGrounds(mode: string, gate: () => Promise<void>) {

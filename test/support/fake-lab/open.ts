@@ -19,7 +19,7 @@ import type {
   LabClient,
 } from '../../../renderer/connection/connection.ts';
 import { catalogue, checkOf, experiment, hostFacts } from './data.ts';
-import { fakeGrounds } from './grounds.ts';
+import { fakeGrounds, loopTrace, verifyInSteps } from './grounds.ts';
 import { fakeImages } from './images.ts';
 import {
   compareInPage,
@@ -121,6 +121,20 @@ if (mode !== 'first') {
     addPast(`Nightly ${String(index + 1)}`, 3000 + index * 1440, 'finished', {
       ioDepth: 2 ** (index % 7),
     });
+  addPast('On a loop device', 70_000, 'finished', { rw: 'randrw' });
+  onLoop(`past-run-${String(lastId)}`);
+}
+/** Makes a past run one on a loop device, with the whole trace. */
+function onLoop(id: string): void {
+  const result = results.get(id) as RunResult;
+  const { target } = result.experiment;
+  const options = { ...target.device.options, sectorBytes: '512', directIo: true };
+  const asked = {
+    ...result.experiment,
+    target: { ...target, device: { id: 'loop', options } },
+    trace: { level: 'full' as const, rowsMax: 1_000_000 },
+  };
+  results.set(id, { ...result, experiment: asked });
 }
 
 async function* watchRun(id: string): AsyncGenerator<RunEvent> {
@@ -200,6 +214,7 @@ const client = {
     },
     image: async () => { await gate(); throw refusal(); },
   },
+  verify: { run: async ({ path }: { path: string }) => verifyInSteps(path) },
   runs: {
     start: async (asked: Experiment) => {
       await gate();
@@ -211,6 +226,7 @@ const client = {
       return { runId };
     },
     watch: async ({ runId }: { runId: string }) => watchRun(runId),
+    trace: async (asked: Parameters<typeof loopTrace>[0]) => { await gate(); return loopTrace(asked); },
     cancel: async ({ runId }: { runId: string }) => { cancelled.add(runId); return { acknowledged: true }; },
     list: async () => { await gate(); return entries; },
     watchList: async () =>
