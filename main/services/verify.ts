@@ -185,7 +185,7 @@ export class Verify {
 /** What is missing here, and no fault of the image: no tool, no helper, a refusal of the helper. */
 const isMissing = (error: unknown): error is HostError =>
   error instanceof HostError &&
-  (/^(host\.missing-program|fsck\.no-checker|loop\.no-mount|native\..*)$/.test(error.code) ||
+  (/^(host\.missing-program|fsck\.no-checker|loop\.no-mount|host\.no-syscalls)$/.test(error.code) ||
     (error.code.startsWith('helper.') && error.code !== 'helper.protocol'));
 
 const sentence = ({ message, hint }: HostError): string =>
@@ -209,6 +209,6 @@ export function comparisonOf(found: MountedComparison): VerifyResult['comparison
   }
   const at = first.offsetBytes === null ? '' : ` at byte ${String(first.offsetBytes)}`;
   const more = differences === 1 ? '' : `; ${String(differences)} entries differ`;
-  const text = `${first.file}${at}: ${first.what}${more} (of ${read})${aside === '' ? '' : `;${aside}`}.`;
+  const text = `${first.file}${at}: ${first.what}${more} (of ${read})${aside}.`;
   return { state: 'different', files, bytes, text, firstDifference: first };
 }

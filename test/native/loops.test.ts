@@ -198,8 +198,9 @@ describeUnless(missing, 'loop devices and verification', () => {
     path: string,
     runId: string | null = null,
     events: VerifyEvent[] = [],
+    partition: number | null = null,
   ): Promise<VerifyResult> => {
-    for await (const event of await client.verify.run({ path, runId })) {
+    for await (const event of await client.verify.run({ path, runId, partition })) {
       events.push(event);
       if (event.kind === 'done') return event.result;
     }
@@ -315,6 +316,32 @@ describeUnless(missing, 'loop devices and verification', () => {
     expect(verified.fsck.state).toBe('clean');
     expect(verified.comparison.state).toBe('not-run');
     expect(verified.comparison.text).toContain('This is fat');
+  }, 60_000);
+
+  it('verifies a partition by a copy of it', async () => {
+    const inner = newImage('inner.img', 16 * MIB);
+    const tree = join(lab.paths.data, 'partitioned');
+    mkdirSync(tree);
+    writeFileSync(join(tree, 'file'), Buffer.alloc(5000, 9));
+    execFileSync('mkfs.ext4', ['-q', '-d', tree, inner]);
+    const path = newImage('disk.img', 18 * MIB);
+    // One entry of an MBR: Linux (0x83), from sector 2048 on.
+    const table = Buffer.alloc(512);
+    table[446 + 4] = 0x83;
+    table.writeUInt32LE(2048, 446 + 8);
+    table.writeUInt32LE((16 * MIB) / 512, 446 + 12);
+    table.writeUInt16LE(0xaa55, 510);
+    const fd = openSync(path, 'r+');
+    writeSync(fd, table, 0, table.length, 0);
+    writeSync(fd, readFileSync(inner), 0, 16 * MIB, MIB);
+    closeSync(fd);
+    const result = await verify(path, null, [], 1);
+    expect(result).toMatchObject({
+      partition: 1,
+      fsck: { state: 'clean' },
+      comparison: { state: 'equal', files: 1, bytes: 5000 },
+    });
+    expect(readdirSync(lab.paths.cache).filter((name) => name.includes('tmp'))).toEqual([]);
   }, 60_000);
 
   it('tells damage, also where nothing can be read any more', async () => {
