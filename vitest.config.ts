@@ -78,12 +78,12 @@ export default defineConfig({
       },
       {
         test: {
+          // Each file has a browser and a host of its own, on ports that are free.
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           environment: 'node',
           testTimeout: 300_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
         },
       },
     ],

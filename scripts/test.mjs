@@ -11,6 +11,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { installMissing } from './install.mjs';
 
@@ -92,6 +93,8 @@ async function vitest(step, filters) {
   rmSync(reportPath, { force: true });
   const words = ['run', '--project', step.project, '--passWithNoTests', '--reporter=dot'];
   words.push('--reporter=json', `--outputFile.json=${reportPath}`);
+  // Vitest leaves a processor free, which on two of them is half the machine.
+  words.push(`--maxWorkers=${String(availableParallelism())}`);
   for (const pattern of step.exclude ?? []) words.push('--exclude', pattern);
   const { status } = await run('vitest/vitest.mjs', [...words, ...(step.only ?? []), ...filters]);
   if (!existsSync(reportPath)) {

@@ -337,4 +337,31 @@ describeWith(['chromium', 'chromedriver'], 'an image on the real host', () => {
     expect(await axeFindings(browser)).toEqual([]);
     expect(await browser.complaints()).toEqual([]);
   }, 300_000);
+
+  // The pictures of the docs: `DIOLAB_SCREENSHOTS=1 npx vitest run --project e2e test/e2e/images.test.ts -t pictured`.
+  it.runIf(process.env['DIOLAB_SCREENSHOTS'] === '1')('is pictured with ext4', async () => {
+    await browser.press('Alt+2');
+    await browser.waitFor('.top .btn.primary', 30_000);
+    await browser.click('.top .btn.primary');
+    await browser.waitFor('#make-name');
+    await browser.type('#make-name', 'lesson.img');
+    await browser.type('#make-size', '256m');
+    await choose('#make-fs', 'ext4');
+    await browser.waitFor('#recipe-preset');
+    await choose('#recipe-preset', 'pieces');
+    await browser.click('.make .btn.primary');
+    await browser.until('document.querySelector(".files")?.innerText.includes("pieces.bin")', 'the file', 60_000);
+    await browser.until('document.querySelector(".transfers") === null', 'all laid out', 60_000);
+    await browser.type('.search input', 'pieces');
+    await browser.press('Enter');
+    await browser.waitForText('In 16 pieces', 30_000);
+    for (const theme of ['light', 'dark']) {
+      await browser.press('Control+k');
+      await browser.waitFor('.palette');
+      await browser.press(...`${theme} theme`, 'Enter');
+      await browser.until(`document.documentElement.dataset.theme === "${theme}"`, 'the theme');
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      await browser.screenshot(join(import.meta.dirname, '../../docs/screenshots', `images-${theme}.png`));
+    }
+  }, 300_000);
 }); // prettier-ignore
