@@ -5,11 +5,17 @@ import { beforeAll, describe, expect, it, vi } from 'vitest';
 import type { OpenedDocument, WindowBridge } from '../contract/window.ts';
 import { CHANNEL } from './channels.ts';
 
-const stand = vi.hoisted(() => ({
-  exposed: [] as [string, Record<string, unknown>][],
-  invoked: [] as unknown[][],
+interface Stand {
+  readonly exposed: [string, Record<string, unknown>][];
+  readonly invoked: unknown[][];
+  answer: unknown;
+  listeners: EventEmitter | null;
+}
+const stand = vi.hoisted((): Stand => ({
+  exposed: [],
+  invoked: [],
   answer: { ok: true, value: null },
-  listeners: null as EventEmitter | null,
+  listeners: null,
 }));
 vi.mock('electron', async () => {
   const { EventEmitter: Emitter } = await import('node:events');
