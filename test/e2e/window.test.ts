@@ -58,9 +58,10 @@ async function openPage(dataFolder: string): Promise<Face> {
 }
 
 function specs(isWindow: boolean, open: (dataFolder: string) => Promise<Face>): void {
-  const dataFolder = mkdtempSync(join(tmpdir(), 'diolab-window-'));
+  let dataFolder: string;
   let face: Face;
   beforeAll(async () => {
+    dataFolder = mkdtempSync(join(tmpdir(), 'diolab-window-'));
     face = await open(dataFolder);
     await face.browser.waitFor('.board', 60_000);
   }, 300_000);
