@@ -431,11 +431,12 @@ describeUnless(missing, 'loop devices and verification', () => {
 });
 
 describeUnless(missing, 'loop devices in the terminal', () => {
-  const cli = new CliLab();
+  let cli: CliLab;
   let helper: ReturnType<typeof useHelper> | null = null;
   let path = '';
   beforeAll(() => {
     helper = useHelper();
+    cli = new CliLab();
     path = cli.path('disk.img');
     writeFileSync(path, '');
     truncateSync(path, 16 * MIB);
