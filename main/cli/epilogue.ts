@@ -10,7 +10,6 @@ export const EXAMPLES: readonly string[] = [
   'diolab compare disk.img /data --op write --offset 512 --length 4096 --revisions 6.4,2.6.31',
   'diolab gallery hole-write',
   'diolab lesson where-a-write-lands --seed 7',
-  'diolab lesson where-a-write-lands --seed 7',
   'diolab loop attach disk.img --sector-size 4096',
   'diolab verify disk.img --run last',
   'diolab serve',

@@ -355,6 +355,7 @@ describeWith(['chromium', 'chromedriver'], 'an image on the real host', () => {
     await browser.type('.search input', 'pieces');
     await browser.press('Enter');
     await browser.waitForText('In 16 pieces', 30_000);
+    await browser.until('document.querySelector(".toast") === null', 'nothing to say', 60_000);
     for (const theme of ['light', 'dark']) {
       await browser.press('Control+k');
       await browser.waitFor('.palette');
