@@ -46,13 +46,17 @@ const screens: readonly Screen[] = [
   { name: 'loops-attach', path: '#/host', ready: '[data-loop]', act: attach },
   { name: 'kernel-trace', path: `${LOOP_RUN}?tab=kernel`, ready: '.inner .line' },
   { name: 'verified', path: LOOP_RUN, ready: '.tiles', act: verify },
-  { name: 'lab-by-host', path: '#/', ready: '#ground', act: (browser) => browser.click('[aria-label="Who does the I/O of the file"] button:nth-child(2)') },
+  { name: 'lab-by-host', path: '#/', ready: '#ground', act: byHost },
 ]; // prettier-ignore
 async function attach(browser: Browser): Promise<void> {
   await browser.click('.loops header .btn');
   await browser.type('#attach-path', '/srv/images/other.img');
   await browser.press('Enter');
   await browser.waitFor('.got');
+}
+async function byHost(browser: Browser): Promise<void> {
+  await browser.click('.who');
+  await browser.click('[aria-label="Who does the I/O of the file"] button:nth-child(2)');
 }
 async function verify(browser: Browser): Promise<void> {
   await browser.run(
