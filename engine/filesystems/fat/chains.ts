@@ -265,6 +265,7 @@ export class Chains {
   *cut(inode: FatInode, sizeBytes: number): Task<KernelReturn> {
     if (inode.sizeBytes !== sizeBytes) {
       inode.sizeBytes = sizeBytes;
+      inode.noteCut();
       inode.markDirty();
     }
     yield* inode.mapping.truncate(sizeBytes);
@@ -278,6 +279,7 @@ export class Chains {
     const status = yield* this.walk(inode, WHOLE_CHAIN);
     // A broken chain gives up what could be walked; the rest is for fsck.
     if (inode.walkedClusters <= keep) return status < 0 ? status : 0;
+    inode.noteCut();
     if (keep > 0) {
       const tail = runAt(inode.runs, keep - 1);
       const loaded = yield* state.table.load(tail);

@@ -6,12 +6,15 @@
  *   2. dirty pages of all files, and new clusters of directories, which nothing points at yet; flush
  *   3. FAT entries that link those clusters; flush
  *   4. directory sectors; where an entry was moved, first with the old one still in its place; flush
- *   5. the FAT, every copy, with what files gave up marked free, and FSInfo; flush
- *   6. only now what was given up can be used again
+ *   5. the FAT, every copy, with what files gave up marked free; flush
+ *   6. directory sectors again, where 4 held a size back, and FSInfo; flush
+ *   7. only now what was given up can be used again
  *
  * What follows (the crash sentence): a size or a start on the disk belongs to data that is there, since 2 comes before 4. Between 4 and
- * 5 an entry may have a longer size than its chain: fsck.fat cuts it to the chain, whose clusters hold data of that file only, because
- * nothing is used again before 6. Directories go the other way round, since fsck.fat takes a directory without clusters for a wrong
+ * 5 an entry may have a longer size than its chain: fsck.fat cuts it to the end of the chain's last cluster. Of a file that only grew
+ * these clusters are its own still, and 2 filled them. A file that was cut and grew again has others instead: the chain on the disk
+ * ends with clusters that nobody fills any more, so its size there is held back to what it was cut to until the FAT is written.
+ * Nothing is used again before 7. Directories go the other way round, since fsck.fat takes a directory without clusters for a wrong
  * root. A name that moves is there twice rather than not at all.
  *
  * Rules: 1. One commit at a time, always of the whole: files share FAT sectors. 2. Nobody waits for a commit while holding an inode
@@ -26,14 +29,22 @@ import {
 } from '../../vfs/index.ts';
 import { slotRecordBytes } from './directory.ts';
 import { settled } from './chains.ts';
-import type { FatInode } from './inode.ts';
-import { ENTRY_BYTES, FREE, INFO } from './layout.ts';
+import { NEVER_CUT, type FatInode } from './inode.ts';
+import { ENTRY, ENTRY_BYTES, FREE, INFO } from './layout.ts';
 import { FatRecord } from './record.ts';
 import type { FatState } from './state.ts';
 
+/** An inode whose entry a commit writes, as it was when the copies were taken. */
+interface TakenInode {
+  readonly inode: FatInode;
+  readonly entryByte: number;
+  readonly cutToBytes: number;
+  readonly isEntryNew: boolean;
+}
+
 /** What one commit is about to write. */
 interface Snapshot {
-  readonly inodes: readonly FatInode[];
+  readonly inodes: readonly TakenInode[];
   readonly buffers: readonly BlockBuffer[];
   readonly fresh: BlockImage[];
   readonly linked: BlockImage[];
@@ -104,8 +115,12 @@ export class Committer {
   private take(): Snapshot {
     const { state } = this;
     const { cache, table, geometry } = state;
-    const inodes = [...state.dirtyInodes];
-    for (const inode of inodes) {
+    const inodes: TakenInode[] = [];
+    for (const inode of state.dirtyInodes) {
+      const { entryByte, cutToBytes, isEntryNew } = inode;
+      inodes.push({ inode, entryByte, cutToBytes, isEntryNew });
+      inode.cutToBytes = NEVER_CUT;
+      inode.isEntryNew = false;
       const sector = Math.floor(inode.entryByte / geometry.sectorBytes);
       const buffer = cache.peek(sector) as BlockBuffer;
       const bytes = slotRecordBytes(buffer, inode.entryByte);
@@ -155,6 +170,7 @@ export class Committer {
 
   private *write(snapshot: Snapshot): Task<KernelReturn> {
     let status = yield* this.writePages();
+    const heldBack = this.holdBack(snapshot);
     if (status === 0) status = yield* this.writeImages(snapshot.fresh);
     // One flush in any case: fsync of data alone ends here.
     if (status === 0) status = yield* flushDevice(this.state.kernel, this.state.device);
@@ -162,6 +178,7 @@ export class Committer {
     if (status === 0) status = yield* this.writeStep(this.beforeMove(snapshot));
     if (status === 0) status = yield* this.writeStep(snapshot.linked);
     if (status === 0) status = yield* this.writeStep(this.fatImages(snapshot.fat));
+    if (status === 0) status = yield* this.writeStep(heldBack);
     if (status === 0) status = yield* this.writeInfo(snapshot.frees);
     return status;
   }
@@ -177,6 +194,36 @@ export class Committer {
       if (status === 0) status = error;
     }
     return status;
+  }
+
+  /**
+   * Sizes in the copies become those that hold before the FAT is written. The directory sectors for after it. Comes after the pages: a
+   * cut while the commit waited for them took some away, so that the size goes no further than that in either.
+   */
+  private holdBack({ inodes, fresh, linked }: Snapshot): BlockImage[] {
+    const { sectorBytes } = this.state.geometry;
+    const images = new Map([...fresh, ...linked].map((image) => [image.deviceBlock, image]));
+    const later = new Map<number, BlockImage>();
+    for (const { inode, entryByte, cutToBytes } of inodes) {
+      if (inode.kind !== 'file') continue;
+      // Cut to nothing, it starts elsewhere: nothing on the disk follows from there yet.
+      const keptBytes = cutToBytes === 0 ? NEVER_CUT : cutToBytes;
+      if (Math.min(keptBytes, inode.cutToBytes) === NEVER_CUT) continue;
+      const deviceBlock = Math.floor(entryByte / sectorBytes);
+      const image = images.get(deviceBlock);
+      if (image === undefined) continue;
+      const after = later.get(deviceBlock) ?? { deviceBlock, bytes: image.bytes.slice() };
+      const [first, second] = [image, after].map(({ bytes }) => {
+        const at = entryByte % sectorBytes;
+        return new FatRecord('directory entry', deviceBlock, bytes.subarray(at, at + ENTRY_BYTES));
+      }) as [FatRecord, FatRecord];
+      const sizeBytes = Math.min(first.u32(ENTRY.size), inode.cutToBytes);
+      const heldBytes = Math.min(sizeBytes, keptBytes);
+      first.setU32(ENTRY.size, heldBytes);
+      second.setU32(ENTRY.size, sizeBytes);
+      if (heldBytes < sizeBytes) later.set(deviceBlock, after);
+    }
+    return [...later.values()];
   }
 
   private *writeImages(images: readonly BlockImage[]): Task<KernelReturn> {
@@ -240,7 +287,11 @@ export class Committer {
       state.cache.release(buffer);
       state.cache.markDirty(buffer, 0);
     }
-    for (const inode of snapshot.inodes) inode.markDirty();
+    for (const { inode, cutToBytes, isEntryNew } of snapshot.inodes) {
+      inode.cutToBytes = Math.min(inode.cutToBytes, cutToBytes);
+      inode.isEntryNew ||= isEntryNew;
+      inode.markDirty();
+    }
     state.table.putBack(snapshot.fat.keys());
     state.pendingFrees = snapshot.frees.concat(state.pendingFrees);
     for (const [byte, old] of snapshot.moved) {
@@ -250,7 +301,7 @@ export class Committer {
     state.isInfoDirty = true;
   }
 
-  /** Step 6. */
+  /** Step 7. */
   private settle(snapshot: Snapshot): void {
     const { state } = this;
     for (const buffer of snapshot.buffers) {

@@ -7,6 +7,9 @@ import type { FatRecord } from './record.ts';
 import type { FatState } from './state.ts';
 import { encodeTime } from './time.ts';
 
+/** `cutToBytes` of a file that was not cut. */
+export const NEVER_CUT = Number.MAX_SAFE_INTEGER;
+
 export class FatInode extends CoreInode {
   override readonly mapping: PageCache;
   /** The directory it is in; null for the root. */
@@ -33,6 +36,10 @@ export class FatInode extends CoreInode {
   /** Only time stamps differ. */
   areTimesDirty = false;
   isDeleted = false;
+  /** The smallest size it was cut to since the last commit took its entry; NEVER_CUT: none. */
+  cutToBytes = NEVER_CUT;
+  /** Its entry was put where it is since then: nothing of it is on the disk there. */
+  isEntryNew = false;
   /** Of a directory: its entries, once read. */
   index: DirectoryIndex | null = null;
   private modifyTime = 0;
@@ -51,6 +58,11 @@ export class FatInode extends CoreInode {
     if (this.isDeleted || this.entryByte < 0) return;
     this.isDirty = true;
     this.state.dirtyInodes.add(this);
+  }
+
+  /** What lies beyond the size as it is now is given up, whatever comes there later. */
+  noteCut(): void {
+    this.cutToBytes = Math.min(this.cutToBytes, this.sizeBytes);
   }
 
   /** fat_update_time */

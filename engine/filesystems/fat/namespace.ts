@@ -175,6 +175,7 @@ export class Namespace {
     if (kind === 'directory') inode.sizeBytes = this.state.geometry.clusterBytes;
     this.state.inodes.set(number, inode);
     this.state.byEntry.set(inode.entryByte, inode);
+    inode.isEntryNew = true;
     inode.markDirty();
     return succeed(inode);
   }
@@ -353,7 +354,11 @@ export class Namespace {
     if (!added.ok) return added;
     const erased = yield* this.directories.erase(source, entry);
     if (typeof erased === 'number') return errnoResult(erased);
-    for (const [byte, bytes] of erased) state.movedAway.set(byte, bytes);
+    // A place that the disk never had needs not stay there: an earlier one does.
+    if (!inode.isEntryNew) {
+      for (const [byte, bytes] of erased) state.movedAway.set(byte, bytes);
+    }
+    inode.isEntryNew = true;
     state.byEntry.delete(inode.entryByte);
     inode.entryByte = added.value.entryByte;
     inode.parent = to;
