@@ -200,11 +200,11 @@ async function endOf(
   if (last?.kind !== 'done') throw new Error('the transfer had no end');
   return last;
 }
-const layOut = (path: string, recipe: Partial<LayoutRecipe>) =>
+const layOut = (path: string, { files = [], ...recipe }: Partial<LayoutRecipe>) =>
   endOf(
     client.images.layOut({
       ...whole(path),
-      recipe: { files: [], freePieceBytes: 0, seed: 7, ...recipe },
+      recipe: { files: [...files], freePieceBytes: 0, seed: 7, ...recipe },
       consent: false,
     }),
   );

@@ -191,7 +191,8 @@ describe('extent trees', () => {
 });
 
 function* zero(): Generator<never, number> {
-  return yield* [];
+  yield* [];
+  return 0;
 }
 
 describe('nodes', () => {
