@@ -217,7 +217,12 @@ function structureOf(adapter: TrustAdapter, image: Uint8Array): (byte: number) =
     // Inodes share their block; anything else is alone in it, superblock and descriptors aside.
     if (!byBlock.has(block)) byBlock.set(block, name);
   }
-  return (byte) => byBlock.get(Math.floor(byte / blockBytes)) ?? 'data';
+  // A FAT begins anywhere in a block of the size of its clusters, and goes on.
+  const long = structures.filter(({ lengthBytes }) => lengthBytes > blockBytes);
+  return (byte) =>
+    long.find((one) => byte >= one.byte && byte < one.byte + one.lengthBytes)?.name ??
+    byBlock.get(Math.floor(byte / blockBytes)) ??
+    'data';
 }
 
 /** The log as a file system would have written it that gets the order wrong. */
