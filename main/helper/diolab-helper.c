@@ -503,7 +503,7 @@ static int configure_loop(int image_fd, uint32_t sector_bytes, uint32_t flags, i
     config.info.lo_flags = LO_FLAGS_AUTOCLEAR | ((flags & FLAG_READ_ONLY) != 0 ? LO_FLAGS_READ_ONLY : 0U) |
                            ((flags & FLAG_DIRECT_IO) != 0 ? LO_FLAGS_DIRECT_IO : 0U);
     int loop_fd = -1;
-    for (int attempt = 0; attempt < ATTACH_TRIES; attempt++) {
+    for (int attempt = 0; attempt < ATTACH_TRIES; attempt++, usleep(1000)) {
         *number = ioctl(control, LOOP_CTL_GET_FREE);
         if (*number < 0)
             break;
@@ -564,7 +564,7 @@ static int attach(const struct request *request, struct reply *reply, int image_
     if (status == OK && !is_as_asked(loop_fd, &image, (uint32_t)sector_bytes, request->flags, reply))
         status = E_DIO;
     if (status == OK && (fstat(image_fd, &again) != 0 || again.st_size != image.st_size || again.st_nlink != 1))
-        status = rule(R7_SIZE);
+        status = again.st_nlink == 1 ? rule(R7_SIZE) : rule(R5_LINKS);
     if (status == OK)           /* again: another session may have taken the same file at the same time */
         status = ask_child(IS_ATTACHED, &image, number, R9_ATTACHED);
     if (status != OK) {
