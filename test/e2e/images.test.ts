@@ -294,7 +294,7 @@ describeWith(['chromium', 'chromedriver'], 'an image on the real host', () => {
 
   it('is made by a recipe, mapped, written to, searched, checked and brought back', async () => {
     await browser.press('Alt+2');
-    await browser.waitFor('.state.empty, .row', 30_000);
+    await browser.until('document.querySelector(".top .btn.primary")?.innerText.includes("New image")', 'the images', 30_000);
     await browser.click('.top .btn.primary');
     await browser.waitFor('#make-name');
     await browser.type('#make-name', 'flow.img');
@@ -341,7 +341,7 @@ describeWith(['chromium', 'chromedriver'], 'an image on the real host', () => {
   // The pictures of the docs: `DIOLAB_SCREENSHOTS=1 npx vitest run --project e2e test/e2e/images.test.ts -t pictured`.
   it.runIf(process.env['DIOLAB_SCREENSHOTS'] === '1')('is pictured with ext4', async () => {
     await browser.press('Alt+2');
-    await browser.waitFor('.top .btn.primary', 30_000);
+    await browser.until('document.querySelector(".top .btn.primary")?.innerText.includes("New image")', 'the images', 30_000);
     await browser.click('.top .btn.primary');
     await browser.waitFor('#make-name');
     await browser.type('#make-name', 'lesson.img');
