@@ -8,7 +8,7 @@
 import { HostError, Scheduler } from '../base/index.ts';
 import type { OpenDevice, OpenImage } from '../devices/index.ts';
 import { Memory } from '../memory/index.ts';
-import type { DirectIoEffects, IoCounters } from '../vfs/index.ts';
+import { newIoCounters, type DirectIoEffects } from '../vfs/index.ts';
 import type { LabPorts } from './door.ts';
 import { HostFile } from './host-file.ts';
 import { RunKernel } from './kernel.ts';
@@ -65,7 +65,7 @@ function runTarget(
     openDevice,
     device: file,
     virtualTime: false,
-    counters: noCounters(),
+    counters: newIoCounters(),
     deviceCounters: file.counters,
     blockSizeBytes: 2 ** file.inode.blockBits,
     file,
@@ -138,17 +138,6 @@ function openThroughMount(path: string, options: TargetOptions, ports: LabPorts)
   const ask = { sectorBytes, readOnly: true, directIo, direct: options.direct };
   return loops.openThroughMount(path, ask, filePath);
 }
-
-const noCounters = (): IoCounters => ({
-  requests: 0,
-  getBlockCalls: 0,
-  bios: 0,
-  bioBytes: 0,
-  zeroedBlocks: 0,
-  zeroedBytes: 0,
-  fallbacks: 0,
-  fallbackBytes: 0,
-});
 
 const noEffects = (): DirectIoEffects => ({
   extendingWaits: 0,

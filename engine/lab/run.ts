@@ -21,7 +21,7 @@ import {
 } from '../base/index.ts';
 import { ZERO_PAGE } from '../memory/index.ts';
 import { intervalForNs, RequestRows, TimeSeries } from '../metrics/index.ts';
-import type { FileExtent, IoCounters } from '../vfs/index.ts';
+import { newIoCounters, type FileExtent, type IoCounters } from '../vfs/index.ts';
 import { RequestStream, writesData } from '../workload/index.ts';
 import {
   assertExperiment,
@@ -573,16 +573,7 @@ function cancelledOutcome(
     merges: 0,
     splits: 0,
   };
-  const counters: IoCounters = {
-    requests: 0,
-    getBlockCalls: 0,
-    bios: 0,
-    bioBytes: 0,
-    zeroedBlocks: 0,
-    zeroedBytes: 0,
-    fallbacks: 0,
-    fallbackBytes: 0,
-  };
+  const counters: IoCounters = newIoCounters();
   const result: RunResult = {
     experiment,
     state: 'cancelled',

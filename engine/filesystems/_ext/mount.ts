@@ -18,6 +18,7 @@ import {
   type DirectIo,
   type FileSystemProbe,
   type Kernel,
+  newIoCounters,
 } from '../../vfs/index.ts';
 import { Allocator } from './allocator.ts';
 import { BlockMap } from './block-map.ts';
@@ -220,7 +221,7 @@ function* makeState(
       cleanAliases: cache.cleanAliases,
     },
     superOperations: new CoreSuperBlock(),
-    counters: newCounters(),
+    counters: newIoCounters(),
     isReadOnly,
     wasClean: superblock.state === 'clean',
     inodes: new Map(),
@@ -232,19 +233,6 @@ function* makeState(
     getBlock: null,
   };
   return state;
-}
-
-function newCounters(): ExtState['counters'] {
-  return {
-    requests: 0,
-    getBlockCalls: 0,
-    bios: 0,
-    bioBytes: 0,
-    zeroedBlocks: 0,
-    zeroedBytes: 0,
-    fallbacks: 0,
-    fallbackBytes: 0,
-  };
 }
 
 function* readDescriptors(

@@ -11,6 +11,7 @@ import {
   type DirectIo,
   type FileSystemProbe,
   type Kernel,
+  newIoCounters,
 } from '../../vfs/index.ts';
 import { ChunkMap, readChunk, type ChunkLimits } from './chunks.ts';
 import { BtrfsFileSystem } from './file-system.ts';
@@ -74,16 +75,7 @@ export function* mountBtrfs(
       cleanAliases: () => undefined,
     },
     superOperations: new CoreSuperBlock(),
-    counters: {
-      requests: 0,
-      getBlockCalls: 0,
-      bios: 0,
-      bioBytes: 0,
-      zeroedBlocks: 0,
-      zeroedBytes: 0,
-      fallbacks: 0,
-      fallbackBytes: 0,
-    },
+    counters: newIoCounters(),
     subvolumes: new Map(),
   };
   const treeId = yield* defaultSubvolume(state);

@@ -17,6 +17,7 @@ import {
   type DirectIo,
   type FileSystemProbe,
   type Kernel,
+  newIoCounters,
 } from '../../vfs/index.ts';
 import { BootSector, looksLikeFat } from './boot-sector.ts';
 import { Chains } from './chains.ts';
@@ -148,7 +149,7 @@ function* mountWith(
       cleanAliases: cache.cleanAliases,
     },
     superOperations: new CoreSuperBlock(),
-    counters: newCounters(),
+    counters: newIoCounters(),
     isReadOnly: device.isReadOnly,
     wasClean: !boot.isMarkedDirty && isMarkedClean(table, geometry.fatBits),
     inodes: new Map(),
@@ -269,17 +270,4 @@ function* prepareForWriting(state: FatState, chains: Chains, directories: Direct
       'Look at the host for errors of its disk.',
     );
   }
-}
-
-function newCounters(): FatState['counters'] {
-  return {
-    requests: 0,
-    getBlockCalls: 0,
-    bios: 0,
-    bioBytes: 0,
-    zeroedBlocks: 0,
-    zeroedBytes: 0,
-    fallbacks: 0,
-    fallbackBytes: 0,
-  };
 }

@@ -41,6 +41,7 @@ import {
   type MountedFileSystem,
   type OpenFile,
   type PageCacheSettings,
+  newIoCounters,
 } from '../../vfs/index.ts';
 
 /** The one inode. */
@@ -70,16 +71,7 @@ class RawDevice implements MountedFileSystem {
   readonly rootInodeNumber = DEVICE_INODE;
   readonly blockSizeBytes: number;
   readonly dioProfile = { locking: 'none', skipHoles: false, allocatesInHoles: false } as const;
-  readonly counters: IoCounters = {
-    requests: 0,
-    getBlockCalls: 0,
-    bios: 0,
-    bioBytes: 0,
-    zeroedBlocks: 0,
-    zeroedBytes: 0,
-    fallbacks: 0,
-    fallbackBytes: 0,
-  };
+  readonly counters: IoCounters = newIoCounters();
   readonly getBlock: GetBlock;
   private readonly inode: DeviceInode;
   private readonly operations: FileOperations;

@@ -11,7 +11,7 @@
 import { ERRNO, errnoName, fail, HostError, MAP_FLAG, succeed } from '../../base/index.ts';
 import type { KernelReturn, MaybeTask, Result, Task } from '../../base/index.ts';
 import type { BlockDevice } from '../../block/index.ts';
-import { CoreSuperBlock, GenericFile, PagePool } from '../../vfs/index.ts';
+import { CoreSuperBlock, GenericFile, PagePool, newIoCounters } from '../../vfs/index.ts';
 import type {
   BlockDescription,
   BlockMapping,
@@ -76,16 +76,7 @@ export class XfsFileSystem implements MountedFileSystem {
   readonly blockSizeBytes: number;
   readonly rootInodeNumber: number;
   readonly dioProfile = dioProfile;
-  readonly counters: IoCounters = {
-    requests: 0,
-    getBlockCalls: 0,
-    bios: 0,
-    bioBytes: 0,
-    zeroedBlocks: 0,
-    zeroedBytes: 0,
-    fallbacks: 0,
-    fallbackBytes: 0,
-  };
+  readonly counters: IoCounters = newIoCounters();
   private readonly inodes = new Map<number, XfsInode>();
   private readonly operations: FileOperations;
   private readonly pageSettings: PageCacheSettings;
