@@ -130,7 +130,8 @@ class LayingOut {
   private readonly notes: string[] = [];
   private readonly made: { readonly folder: Inode; readonly name: string }[] = [];
   private readonly madeFolders: string[] = [];
-  private readonly fillers = new Map<number, { folder: Inode; file: OpenFile }>();
+  /** Takes the free space that is to stay free, while it is cut. */
+  private filler: { readonly folder: Inode; readonly file: OpenFile } | null = null;
   private readonly piece: Piece;
   private readonly totalBytes: number;
   private doneBytes = 0;
@@ -151,7 +152,7 @@ class LayingOut {
     const { recipe, open } = this;
     for (const [index, file] of recipe.files.entries()) yield* this.makeFile(file, index);
     if (recipe.freePieceBytes > 0) yield* this.cutFreeSpace();
-    yield* this.removeFillers();
+    yield* this.removeFiller();
     const status = yield* open.fileSystem.sync();
     if (status < 0) throw ioError(open.image, 'writing back', status);
     return { files: recipe.files.length, bytes: this.doneBytes, notes: this.notes };
@@ -159,7 +160,7 @@ class LayingOut {
 
   *undo(): Task<void> {
     const { fileSystem } = this.open;
-    yield* this.removeFillers();
+    yield* this.removeFiller();
     for (const { folder, name } of this.made.reverse()) yield* fileSystem.unlink(folder, name);
     for (const path of this.madeFolders.reverse()) {
       const { folder, name } = yield* parentOf(this.open, path);
@@ -342,11 +343,11 @@ class LayingOut {
     }
   }
 
-  /** Blocks of the filler of this folder, which is returned. */
+  /** Gives blocks to the filler, which is made in `folder` where there is none yet, and returned. */
   private *fill(folder: Inode, blocks: number): Task<Inode> {
     const { fileSystem, image } = this.open;
-    let filler = this.fillers.get(folder.inodeNumber);
-    if (filler === undefined) {
+    let { filler } = this;
+    if (filler === null) {
       const inode = taken(
         yield* fileSystem.create(folder, FILLER_NAME, 'file'),
         image,
@@ -354,7 +355,7 @@ class LayingOut {
       );
       const file = taken(yield* fileSystem.open(inode), image, FILLER_NAME);
       filler = { folder, file };
-      this.fillers.set(folder.inodeNumber, filler);
+      this.filler = filler;
     }
     yield* this.append(filler.file, blocks * fileSystem.blockSizeBytes);
     return filler.file.inode;
@@ -371,10 +372,10 @@ class LayingOut {
     yield* this.write(file, image, at, length);
   }
 
-  private *removeFillers(): Task<void> {
-    const { fileSystem } = this.open;
-    for (const { folder } of this.fillers.values()) yield* fileSystem.unlink(folder, FILLER_NAME);
-    this.fillers.clear();
+  private *removeFiller(): Task<void> {
+    const { filler } = this;
+    if (filler !== null) yield* this.open.fileSystem.unlink(filler.folder, FILLER_NAME);
+    this.filler = null;
   }
 
   /** Takes all free space by a filler, with one block of a divider after each piece, and gives the filler's back. */
